@@ -1,0 +1,44 @@
+# `make quickstart` and `make test` need nothing but Python >= 3.11 and make.
+# Both make their own environment in .venv; a second run finds it ready.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help quickstart test test-all lint format clean
+
+help:
+	@echo "make quickstart   from a generated archive to a trained network, in a few minutes"
+	@echo "make test         lint, types and the quick tests"
+	@echo "make test-all     the slow tests as well"
+	@echo "make format       let ruff format the code"
+	@echo "make clean        remove the environment and what quickstart made"
+
+$(STAMP): setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "AtmoDist needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.11" % sys.version.split()[0])'
+	@echo "Setting up $(VENV) (once; about 3 GB, a few minutes) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "Could not make $(VENV). On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --editable '.[all,dev]'
+	@touch $@
+
+quickstart: $(STAMP)
+	@$(BIN)/atmodist quickstart
+
+test: $(STAMP) lint
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP) lint
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+format: $(STAMP)
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+clean:
+	rm -rf $(VENV) quickstart build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,99 @@
+"""What every command shares: a parser made from a configuration, and one clear line for mistakes.
+
+A command names its configuration class; its fields become flags, its docstrings help text. `--config`
+reads them from a YAML file, flags given after it override it, and `--print_config` shows the
+result. Mistakes of the user (`ValueError`, `TypeError`, `OSError`) end with one line on stderr and
+exit status 2; set ATMODIST_DEBUG=1 to see the traceback as well.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+Config = TypeVar("Config")
+
+EXIT_MISTAKE = 2  # as argparse itself exits on a wrong flag
+EXIT_INTERRUPTED = 130  # as shells report a command ended by Ctrl-C
+
+
+class CommandParser(ArgumentParser):
+    """A parser whose complaints are one line: what is wrong, and where help is."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Ends the command with one line on stderr and status 2."""
+        text = " ".join(str(message).replace("Parser key", "option").split())
+        print(f"{self.prog}: error: {text} (help: {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(EXIT_MISTAKE)
+
+
+def command_parser(
+    prog: str, config_class: type, *, positional: str | None = None, nargs: str | None = None
+) -> CommandParser:
+    """Makes the parser of one command.
+
+    Args:
+        prog: The command as it is typed, for instance "rplearn-data".
+        config_class: A dataclass; its docstring opens the help, its fields become flags.
+        positional: Name of the field given without a flag, if any.
+        nargs: How many values the positional takes, as in argparse ("+" for one or more).
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    summary = (config_class.__doc__ or "").strip().splitlines()[0]
+    parser = CommandParser(prog=prog, description=summary, parser_mode="yaml")
+    parser.add_argument(
+        "--config", action="config", help="YAML file of settings; flags after it override it."
+    )
+    if positional:
+        field = config_class.__dataclass_fields__[positional]  # type: ignore[attr-defined]
+        parser.add_argument(
+            positional, nargs=nargs, type=str, help=field.metadata.get("help", "Input.")
+        )
+    parser.add_class_arguments(config_class, None, skip={positional} if positional else set())
+    return parser
+
+
+def run_command(
+    parser: CommandParser,
+    config_class: Callable[..., Config],
+    argv: Sequence[str] | None,
+    action: Callable[[Config], str],
+) -> int:
+    """Parses `argv`, calls `action` with the configuration, prints its closing line.
+
+    Returns:
+        The exit status: 0, or 2 after a mistake of the user, or 130 after Ctrl-C.
+    """
+    return guarded(parser.prog, lambda: action(_configuration(parser, config_class, argv)))
+
+
+def guarded(prog: str, action: Callable[[], str]) -> int:
+    """Runs `action`, prints what it returns; a user's mistake becomes one line and status 2."""
+    try:
+        print(action())
+    except (ValueError, TypeError, OSError) as error:
+        if os.environ.get("ATMODIST_DEBUG"):
+            raise
+        print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)
+        return EXIT_MISTAKE
+    except KeyboardInterrupt:
+        print(f"\n{prog}: interrupted; run the same command again to go on.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _configuration(
+    parser: CommandParser, config_class: Callable[..., Config], argv: Sequence[str] | None
+) -> Config:
+    # Values of nested dataclasses are instances already; the top level is a namespace.
+    settings: Namespace = parser.instantiate(parser.parse_args(argv))
+    values: dict[str, Any] = {k: v for k, v in vars(settings).items() if k != "config"}
+    return config_class(**values)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__

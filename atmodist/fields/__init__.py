@@ -1,0 +1,1 @@
+"""Fields of the atmosphere: grids, winds, archives, and how files become archives."""

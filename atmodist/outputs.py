@@ -1,0 +1,165 @@
+"""Files that are either whole or not there, and the manifest that says how they were made.
+
+Everything is written beside its target and renamed into place, so that a run which is killed, or
+runs out of disk, leaves what was there before. A manifest records what is needed to make the
+output again: the merged configuration, the seed, the versions, and fingerprints of the inputs.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FINGERPRINT_BLOCK = 1 << 20  # bytes read at each place
+FINGERPRINT_PLACES = 16
+VERSIONED_PACKAGES = ("atmodist", "tensorflow", "keras", "numpy", "h5py", "hdf5plugin", "dask")
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; renames it on success, removes it on failure.
+
+    What is made at the temporary path may be a file or a folder. An existing file is replaced; an
+    existing folder is removed once the new one is complete.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        replace(temporary, path)
+    finally:
+        remove(temporary)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Renames `source` to `target`, whether they are files or folders, after syncing to disk."""
+    _sync(source)
+    if target.is_dir():
+        retired = target.with_name(f".{target.name}.{os.getpid()}.old")
+        target.rename(retired)
+        source.rename(target)
+        remove(retired)
+    else:
+        source.replace(target)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder; does nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Writes `content` as indented JSON, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(
+            json.dumps(content, indent=2, default=_plain, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+        )
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads JSON; a file that is none raises `ValueError` with its name."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); was it edited or cut?") from None
+
+
+def fingerprint(path: str | Path) -> str:
+    """Returns a digest of a file's size and of 16 blocks of 1 MiB spread evenly over it.
+
+    It tells versions of a file apart without reading hundreds of gigabytes; it is no proof
+    against somebody who wants two files to look alike.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    last = max(size - FINGERPRINT_BLOCK, 0)
+    offsets = sorted({last * i // (FINGERPRINT_PLACES - 1) for i in range(FINGERPRINT_PLACES)})
+    with path.open("rb") as file:
+        for offset in offsets:
+            file.seek(offset)
+            digest.update(file.read(FINGERPRINT_BLOCK))
+    return f"sha256:{digest.hexdigest()}"
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape results; absent ones are left out."""
+    versions = {"python": platform.python_version()}
+    for package in VERSIONED_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+def write_manifest(
+    path: str | Path,
+    *,
+    command: str,
+    config: Any,
+    seed: int | None = None,
+    inputs: Iterable[str | Path] = (),
+    **results: Any,
+) -> None:
+    """Writes what is needed to make an output again.
+
+    Args:
+        path: The manifest itself; by convention `manifest.json` in the folder of the output.
+        command: The command that ran, for instance "rplearn-data".
+        config: The merged configuration, a dataclass or a mapping.
+        seed: The seed, where there is one.
+        inputs: Files read; each is listed with its fingerprint.
+        **results: Anything worth recording (split, counts, digests).
+    """
+    entries = {
+        "command": command,
+        "config": plain_config(config),
+        "seed": seed,
+        "versions": package_versions(),
+        "inputs": {str(item): fingerprint(item) for item in inputs},
+        **results,
+    }
+    write_json(path, entries)
+
+
+def plain_config(config: Any) -> Any:
+    """Turns a configuration (dataclasses, paths, tuples, arrays) into plain JSON types."""
+    return json.loads(json.dumps(config, default=_plain))
+
+
+def digest(content: Any) -> str:
+    """A short hex digest of plain content, the same on every machine."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"cannot write a {type(value).__name__} as JSON: {value!r}")
+
+
+def _sync(path: Path) -> None:
+    # A rename must not overtake the data it names (power cuts, not only killed processes).
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

@@ -1,0 +1,1 @@
+"""From archives to training samples: statistics, normalisation, sampling, records."""

@@ -1,0 +1,1 @@
+"""Numerical cores that make atmospheric fields without any download (in preparation)."""

@@ -1,0 +1,1 @@
+"""Statistics that judge atmospheric fields, one module each (in preparation)."""

@@ -1,0 +1,73 @@
+"""Packaging of AtmoDist: its packages, dependencies and console commands."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# Lower bounds are what we test with the features we use; upper bounds stop at the next release
+# that may break us, so that a fresh install next year still works.
+CORE = [
+    "tensorflow>=2.20,<2.23",
+    "keras>=3.12,<4",
+    "numpy>=2.0,<3",
+    "scipy>=1.14,<2",
+    "h5py>=3.12,<4",
+    "hdf5plugin>=5.0,<8",
+    "dask[array,distributed]>=2024.12,<2028",
+    "pyshtools>=4.13,<5",
+    "tensorflow-datasets>=4.9.9,<5",
+    "google-crc32c>=1.6,<2",
+    "protobuf>=5,<8",
+    "jsonargparse[signatures]>=4.49,<5",
+    "xarray>=2024.11,<2028",
+    "cftime>=1.6.4,<2",
+    "matplotlib>=3.9,<4",
+    "tqdm>=4.66,<5",
+]
+
+EXTRAS = {
+    # GPL-2.0-or-later, hence never required: fast transforms, and the vector analysis of winds.
+    "fast": ["ducc0>=0.36,<1"],
+    "grib": ["cfgrib>=0.9.14,<1", "eccodes>=2.38,<3"],
+    "netcdf": ["h5netcdf>=1.4,<2", "netCDF4>=1.7,<2"],
+    "tensorboard": ["tensorboard>=2.18,<3"],
+}
+EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
+EXTRAS["dev"] = [
+    "pytest>=8.3,<10",
+    "hypothesis>=6.115,<7",
+    "ruff>=0.17,<0.18",  # the formatter changes between minor releases
+    "mypy>=1.13,<3",
+    "pre-commit>=4,<5",
+]
+
+COMMANDS = [
+    "atmodist = atmodist.cli.main:main",
+    "rplearn-data = atmodist.cli.rplearn_data:main",
+    "rplearn-train = atmodist.cli.rplearn_train:main",
+]
+
+setup(
+    name="atmodist",
+    version="0.1.0",
+    description="A learned ruler for the atmosphere: distances between atmospheric states",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The AtmoDist developers",
+    license="Apache-2.0",
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Atmospheric Science",
+    ],
+    python_requires=">=3.11",
+    packages=find_packages(
+        include=["atmodist*", "srgan*", "evaluation*", "dynamics*"], exclude=["*.tests*"]
+    ),
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": COMMANDS},
+)

@@ -1,0 +1,1 @@
+"""Super-resolution of atmospheric fields, trained with the learned distance (in preparation)."""
