@@ -29,7 +29,7 @@ EXTRAS = {
     # GPL-2.0-or-later, hence never required: fast transforms, and the vector analysis of winds.
     "fast": ["ducc0>=0.36,<1"],
     "grib": ["cfgrib>=0.9.14,<1", "eccodes>=2.38,<3"],
-    "netcdf": ["h5netcdf>=1.4,<2", "netCDF4>=1.7,<2"],
+    "netcdf": ["h5netcdf>=1.4,<2"],
     "tensorboard": ["tensorboard>=2.18,<3"],
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
