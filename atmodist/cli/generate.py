@@ -1,0 +1,66 @@
+"""`atmodist generate`: a small made-up archive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from atmodist.cli.common import command_parser, run_command
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """Makes a small archive of random, slowly changing fields, to try everything on."""
+
+    output: str = field(metadata={"help": "The archive to make, for instance archive.h5."})
+    num_steps: int = 120
+    """Number of time steps."""
+    num_rows: int = 64
+    """Number of latitudes n; the grid is a Gauss grid of n x 2n points."""
+    step_hours: float = 3.0
+    """Hours between steps."""
+    truncation: int = 42
+    """Largest degree of the fields; at most n - 1."""
+    seed: int = 0
+    """The same seed gives the same archive."""
+    compression: Literal["blosc2", "zstd", "gzip", "none"] = "blosc2"
+    """Filter of the archive: blosc2, zstd, gzip or none."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "num_rows", "step_hours", "truncation"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
+        if self.truncation >= self.num_rows:
+            raise ValueError(
+                f"truncation must be below num_rows = {self.num_rows}; got {self.truncation}"
+            )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command."""
+    parser = command_parser("atmodist generate", GenerateConfig, positional="output")
+    return run_command(parser, GenerateConfig, argv, _generate)
+
+
+def _generate(config: GenerateConfig) -> str:
+    from atmodist.fields.archive import Archive
+    from atmodist.outputs import write_manifest
+    from atmodist.synthetic import generate_archive
+
+    path = generate_archive(
+        config.output,
+        num_steps=config.num_steps,
+        num_rows=config.num_rows,
+        step_seconds=round(config.step_hours * 3600),
+        seed=config.seed,
+        truncation=config.truncation,
+        compression=config.compression,
+        progress=True,
+    )
+    write_manifest(
+        path.with_suffix(".manifest.json"),
+        command="atmodist generate",
+        config=config,
+        seed=config.seed,
+    )
+    with Archive(path) as archive:
+        return f"{archive.summary()}\nNext: rplearn-data {path}"

@@ -1,0 +1,51 @@
+"""`atmodist COMMAND ...`: the commands that are not part of training or super-resolution."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "quickstart": "The whole path on a small generated archive, in a few minutes.",
+    "generate": "Make a small made-up archive, to try things on.",
+    "ingest": "Make an archive from GRIB or NetCDF files.",
+    "statistics": "Mean, spread and normalisation of an archive.",
+    "inspect": "Say what an archive, a folder of records or a network contains.",
+}
+
+
+def usage() -> str:
+    """The text of `atmodist --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: atmodist COMMAND ... (atmodist COMMAND --help says more)",
+            "",
+            "A learned ruler for the atmosphere.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "See also: rplearn-data (draw training pairs), rplearn-train (train a network).",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Hands the arguments to the module of the command; returns its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if arguments[0] == "--version":
+        from atmodist import __version__
+
+        print(f"atmodist {__version__}")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        print(f"atmodist: error: no command {command!r}; there are {known}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"atmodist.cli.{command}")
+    return int(module.main(rest))
