@@ -1,9 +1,9 @@
 """What every command shares: a parser made from a configuration, and one clear line for mistakes.
 
 A command names its configuration class; its fields become flags, its docstrings help text.
-`--config` reads them from a YAML file, flags given after it override it, and `--print_config` shows
-the result. Mistakes of the user (`ValueError`, `TypeError`, `OSError`) end with one line on stderr and
-exit status 2; set ATMODIST_DEBUG=1 to see the traceback as well.
+`--config` reads them from a YAML file, flags given after it override it, and `--print_config`
+shows the result. Mistakes of the user (`ValueError`, `TypeError`, `OSError`) end with one line on
+stderr and exit status 2; set ATMODIST_DEBUG=1 to see the traceback as well.
 """
 
 import os
