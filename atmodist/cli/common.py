@@ -6,6 +6,7 @@ shows the result. Mistakes of the user (`ValueError`, `TypeError`, `OSError`) en
 stderr and exit status 2; set ATMODIST_DEBUG=1 to see the traceback as well.
 """
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +22,17 @@ EXIT_INTERRUPTED = 130  # as shells report a command ended by Ctrl-C
 
 class CommandParser(ArgumentParser):
     """A parser whose complaints are one line: what is wrong, and where help is."""
+
+    switches: frozenset[str] = frozenset()  # flags of booleans, which may stand without "true"
+
+    def spell_out(self, argv: Sequence[str] | None) -> list[str]:
+        """The arguments, with `--verify` written out as `--verify true`."""
+        words = list(sys.argv[1:] if argv is None else argv)
+        for i in reversed(range(len(words))):
+            following = words[i + 1 : i + 2]
+            if words[i] in self.switches and following not in (["true"], ["false"]):
+                words.insert(i + 1, "true")
+        return words
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the command with one line on stderr and status 2."""
@@ -52,6 +64,10 @@ def command_parser(
             positional, nargs=nargs, type=str, help=field.metadata.get("help", "Input.")
         )
     parser.add_class_arguments(config_class, None, skip={positional} if positional else set())
+    fields = dataclasses.fields(config_class)
+    parser.switches = frozenset(
+        f"--{field.name}" for field in fields if field.type in (bool, "bool")
+    )
     return parser
 
 
@@ -88,7 +104,7 @@ def _configuration(
     parser: CommandParser, config_class: Callable[..., Config], argv: Sequence[str] | None
 ) -> Config:
     # Values of nested dataclasses are instances already; the top level is a namespace.
-    settings: Namespace = parser.instantiate(parser.parse_args(argv))
+    settings: Namespace = parser.instantiate(parser.parse_args(parser.spell_out(argv)))
     values: dict[str, Any] = {k: v for k, v in vars(settings).items() if k != "config"}
     return config_class(**values)
 

@@ -1,0 +1,27 @@
+"""`atmodist inspect`: says what a path contains."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from atmodist.cli.common import command_parser, run_command
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectConfig:
+    """Says what an archive, a folder of records, a network or a normalisation contains."""
+
+    path: str = field(metadata={"help": "The file or folder."})
+    verify: bool = False
+    """Also read all of it and check every value or checksum."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command."""
+    parser = command_parser("atmodist inspect", InspectConfig, positional="path")
+    return run_command(parser, InspectConfig, argv, _inspect)
+
+
+def _inspect(config: InspectConfig) -> str:
+    from atmodist.inspection import inspect_path
+
+    return inspect_path(config.path, verify=config.verify)

@@ -1,0 +1,119 @@
+"""What a path contains, in words: an archive, records, a network, a normalisation, a manifest."""
+
+from pathlib import Path
+
+import h5py
+
+from atmodist.fields.archive import Archive
+from atmodist.outputs import read_json
+from atmodist.samples.normalization import FORMAT as NORMALIZATION_FORMAT
+from atmodist.samples.normalization import Normalization
+from atmodist.samples.records import SIDECAR, RecordSet, open_records
+
+NETWORK_SUFFIX = ".keras"
+
+
+def inspect_path(path: str | Path, *, verify: bool = False) -> str:
+    """Says what a path contains.
+
+    Args:
+        path: A file or a folder.
+        verify: Also read all of it, and check every value (archive) or checksum (records).
+
+    Returns:
+        A few lines of text.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+        ValueError: If it is nothing we know, or, with `verify`, if it is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    if path.is_dir():
+        return _inspect_folder(path, verify)
+    if path.suffix == NETWORK_SUFFIX:
+        return describe_network(path)
+    if path.suffix == ".json":
+        return _inspect_json(path)
+    if ".tfrecord" in path.name:
+        return describe_records(open_records(path), verify)
+    if h5py.is_hdf5(path):
+        return _inspect_archive(path, verify)
+    raise ValueError(
+        f"{path} is no archive (HDF5), record folder, network (.keras), normalisation or manifest"
+    )
+
+
+def describe_records(records: RecordSet, verify: bool) -> str:
+    """What a set of records holds, one line for each fact."""
+    lines = [
+        f"records   {records.folder}",
+        f"dataset   {records.dataset} {records.version}, compression {records.compression}",
+        f"pairs     2 patches of {' x '.join(map(str, records.shape))} "
+        f"({', '.join(records.channels)}), labels 1..{records.max_label}",
+        f"normal.   {records.normalization or 'unknown'}",
+    ]
+    for split, shards in records.splits.items():
+        count = records.num_records(split)
+        size = sum(shard.num_bytes for shard in shards) / 1e6
+        number = "uncounted" if count is None else f"{count:,}"
+        lines.append(f"{split:<9} {number} pairs in {len(shards)} shards, {size:,.1f} MB")
+    for name, value in records.metadata.items():
+        lines.append(f"{name}: {value}")
+    if verify:
+        damage = [str(error) for error in records.find_damage()]
+        if damage:
+            raise ValueError("; ".join(damage))
+        lines.append("verified  every record is intact")
+    return "\n".join(lines)
+
+
+def describe_network(path: Path) -> str:
+    """Inputs, outputs and size of a saved Keras model, and the normalisation it was trained with."""
+    from atmodist.learning.saving import load_network
+
+    model = load_network(path)
+    lines = [f"network   {path} ({model.name})"]
+    lines += [f"input     {tuple(tensor.shape)}" for tensor in model.inputs]
+    outputs = dict(zip(model.output_names, model.outputs, strict=True))
+    lines += [f"output    {name} {tuple(tensor.shape)}" for name, tensor in outputs.items()]
+    lines.append(f"size      {model.count_params():,} parameters")
+    sidecar = path.with_name("normalization.json")
+    if sidecar.is_file():
+        lines.append(str(Normalization.load(sidecar)))
+    return "\n".join(lines)
+
+
+def _inspect_archive(path: Path, verify: bool) -> str:
+    with Archive(path) as archive:
+        lines = [archive.summary()]
+        lines += [
+            f"{name:<9} {value}"
+            for name, value in archive.attributes.items()
+            if name in ("source", "history")
+        ]
+        if verify:
+            archive.validate()
+            lines.append("verified  every value is finite")
+        return "\n".join(lines)
+
+
+def _inspect_folder(path: Path, verify: bool) -> str:
+    networks = sorted(path.glob(f"*{NETWORK_SUFFIX}"))
+    if networks:
+        return "\n\n".join(describe_network(network) for network in networks)
+    if any(path.glob("*.tfrecord*")) or any(path.glob(f"**/{SIDECAR}")):
+        return describe_records(open_records(path), verify)
+    raise ValueError(f"{path} holds neither records nor networks")
+
+
+def _inspect_json(path: Path) -> str:
+    content = read_json(path)
+    if isinstance(content, dict) and content.get("format") == NORMALIZATION_FORMAT:
+        return str(Normalization.load(path))
+    if isinstance(content, dict) and "command" in content:
+        versions = ", ".join(f"{k} {v}" for k, v in content.get("versions", {}).items())
+        settings = [f"  {k}: {v}" for k, v in (content.get("config") or {}).items()]
+        return "\n".join([f"manifest of {content['command']} ({versions})", *settings])
+    raise ValueError(f"{path} is JSON, but neither a normalisation nor a manifest")
