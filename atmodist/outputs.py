@@ -37,6 +37,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         replace(temporary, path)
+    except OSError as error:
+        if error.errno and error.filename in (None, str(temporary)):
+            # A full disk raises without a name; a name with a process number in it helps nobody.
+            error.filename = str(path)
+        raise
     finally:
         remove(temporary)
 

@@ -18,12 +18,13 @@ import hdf5plugin  # also registers the filters that archives may use
 import numpy as np
 
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.fields.time_axis import EPOCH_UNITS, TimeAxis
+from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
 
 Compression = Literal["blosc2", "zstd", "gzip", "none"]
 
 TILE = 160  # grid points; a chunk is a tile of about this size, the reference's patch
 FORMAT_VERSION = 1
+COUNT_UNITS = "1"  # of /time where steps are counted, not dated
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Archive:
             ) from None
         try:
             self._data = _checked_data(self._file, self.path)
-            self.channels = _read_channels(self._file, self._data.shape[0])
+            self.channels = _read_channels(self._file, self.path, self._data.shape[0])
             self.time = _read_time(self._file, self.path, self._data.shape[1])
             self.grid = _read_grid(self._file, self.path, self._data.shape[2:])
         except BaseException:
@@ -201,6 +202,8 @@ def create_layout(
         "latitude": {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"},
         "longitude": {"standard_name": "longitude", "units": "degrees_east", "axis": "X"},
     }
+    if calendar == NO_CALENDAR:
+        attributes["time"] = {"long_name": "step number", "units": COUNT_UNITS, "axis": "T"}
     # One channel differs from another in its units: they are kept per channel, as CF labels.
     for name in ("units", "standard_name"):
         labels = [getattr(c, name) for c in channels]
@@ -290,7 +293,7 @@ def _checked_data(file: h5py.File, path: Path) -> h5py.Dataset:
     return data
 
 
-def _read_channels(file: h5py.File, count: int) -> tuple[Channel, ...]:
+def _read_channels(file: h5py.File, path: Path, count: int) -> tuple[Channel, ...]:
     if "channel" not in file:
         named = (DIVERGENCE, VORTICITY)
         return named if count == 2 else tuple(Channel(f"channel{i}") for i in range(count))
@@ -299,7 +302,10 @@ def _read_channels(file: h5py.File, count: int) -> tuple[Channel, ...]:
         for name in ("channel", "channel_units", "channel_standard_name")
     ]
     if any(len(values) != count for values in labels):
-        raise ValueError(f"/channel names {len(labels[0])} channels; /data has {count}")
+        raise ValueError(
+            f"{path}: /channel and its labels name {[len(v) for v in labels]} channels; "
+            f"/data has {count}"
+        )
     return tuple(Channel(*values) for values in zip(*labels, strict=True))
 
 
@@ -307,16 +313,24 @@ def _read_time(file: h5py.File, path: Path, count: int) -> TimeAxis:
     if "time" not in file:
         return TimeAxis.counted(count)
     dataset = file["time"]
-    units = dataset.attrs.get("units", EPOCH_UNITS)
+    calendar = _text(dataset.attrs.get("calendar", "standard"))
+    units = _text(dataset.attrs.get("units", EPOCH_UNITS))
+    if units == COUNT_UNITS:
+        units, calendar = EPOCH_UNITS, NO_CALENDAR
     if units != EPOCH_UNITS or dataset.shape != (count,):
         raise ValueError(
             f"{path}: /time must be {count} values in {EPOCH_UNITS!r}; it is {dataset.shape} in "
             f"{units!r}"
         )
     try:
-        return TimeAxis(dataset[...], str(dataset.attrs.get("calendar", "standard")))
+        return TimeAxis(dataset[...], calendar)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _text(attribute: str | bytes) -> str:
+    # The netCDF C library writes attributes that h5py reads as bytes.
+    return attribute.decode() if isinstance(attribute, bytes) else str(attribute)
 
 
 def _read_grid(file: h5py.File, path: Path, shape: tuple[int, int]) -> Grid:

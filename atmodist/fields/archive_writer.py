@@ -23,9 +23,9 @@ from atmodist.fields.archive import (
     create_layout,
 )
 from atmodist.fields.grid import Grid
+from atmodist.fields.hdf5_output import Hdf5Output
 from atmodist.fields.time_axis import TimeAxis, format_seconds
 from atmodist.outputs import (
-    atomic_path,
     digest,
     plain_config,
     read_json,
@@ -78,7 +78,7 @@ class ArchiveWriter:
         self._attributes = attributes or {}
         self._base = self._checked_base() if append and self.path.exists() else None
         self._folder = self.path.with_name(f".{self.path.name}.parts")
-        self._part: h5py.File | None = None
+        self._part: Hdf5Output | None = None
         self._part_seconds: list[int] = []
         field_bytes = 4 * len(self.channels) * grid.shape[0] * grid.shape[1]
         self._steps_per_part = max(1, PART_BYTES // field_bytes)
@@ -102,9 +102,11 @@ class ArchiveWriter:
         expected = (len(self.channels), *self.grid.shape)
         if field.shape != expected:
             raise ValueError(f"the field at {time} has shape {field.shape}; expected {expected}")
+        field = np.asarray(field, np.float32)  # what is too large for it becomes infinite here
         check_finite(field, self.channels, time, self.path)
         part = self._part or self._open_part()
-        part["data"][:, len(self._part_seconds)] = field
+        with part.access() as file:
+            file["data"][:, len(self._part_seconds)] = field
         self._part_seconds.append(int(seconds))
         self.written = np.append(self.written, np.int64(seconds))
         if len(self._part_seconds) == self._steps_per_part:
@@ -120,31 +122,36 @@ class ArchiveWriter:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if self._part is not None:
-                self._finish_part()  # after an error too: what is whole need not be made again
+            self._save_last_part(error)
+            if error is None:
+                self._join()
+        finally:
+            if self._base:
+                self._base.close()
+        if error is None or not self._parts():
+            remove(self._folder)
+
+    def _save_last_part(self, error: BaseException | None) -> None:
+        # After an error too: what is whole need not be made again. But that error is the one to
+        # report, not its consequences (a full disk is full for the last part as well).
+        try:
+            self._finish_part()
         except OSError:
-            if error is None:  # otherwise the first error is the one to report (a full disk, say)
+            if error is None:
                 raise
-        if error is None:
-            self._join()
-            remove(self._folder)
-        elif not self._parts():
-            remove(self._folder)
 
     def _checked_base(self) -> Archive:
         base = Archive(self.path)
-        for what, theirs, ours in (
-            ("channels", base.channels, self.channels),
-            ("calendar", base.time.calendar, self.calendar),
+        for what, same, theirs, ours in (
+            ("channels", base.channels == self.channels, base.channels, self.channels),
+            ("calendar", base.time.calendar == self.calendar, base.time.calendar, self.calendar),
+            ("grid", base.grid.matches(self.grid), base.grid, self.grid),
         ):
-            if theirs != ours:
+            if not same:
+                base.close()
                 raise ValueError(
-                    f"cannot append to {self.path}: its {what} are {theirs}, not {ours}"
+                    f"cannot append to {self.path}, which has another {what}: {theirs}, not {ours}"
                 )
-        if not base.grid.matches(self.grid):
-            raise ValueError(
-                f"cannot append to {self.path}: its grid is {base.grid}, not {self.grid}"
-            )
         return base
 
     def _prepare_folder(self, identity: Any) -> None:
@@ -177,57 +184,75 @@ class ArchiveWriter:
                 times.append(file["time"][...])
         return np.concatenate(times) if times else np.empty(0, np.int64)
 
-    def _open_part(self) -> h5py.File:
-        self._part = h5py.File(self._folder / "next.tmp", "w")
+    def _open_part(self) -> Hdf5Output:
+        self._part = Hdf5Output(self._folder / "next.tmp", name=self.path)
         shape = (len(self.channels), self._steps_per_part, *self.grid.shape)
-        create_data(self._part, shape, self._compression, growing=True)
+        with self._part.access() as file:
+            create_data(file, shape, self._compression, growing=True)
         return self._part
 
     def _finish_part(self) -> None:
         part, self._part = self._part, None
+        seconds, self._part_seconds = self._part_seconds, []
         if part is None:
             return
+        temporary = self._folder / "next.tmp"
         try:
-            part["data"].resize(len(self._part_seconds), axis=1)
-            part["time"] = np.array(self._part_seconds, np.int64)
+            try:
+                with part.access() as file:
+                    file["data"].resize(len(seconds), axis=1)
+                    file["time"] = np.array(seconds, np.int64)
+            finally:
+                part.close()
+            if seconds:
+                replace(temporary, self._folder / f"part-{len(self._parts()):06d}.h5")
         finally:
-            self._part_seconds = []
-            part.close()
-        replace(self._folder / "next.tmp", self._folder / f"part-{len(self._parts()):06d}.h5")
+            remove(temporary)
 
     def _join(self) -> None:
         if not len(self.written):
             raise ValueError(f"nothing was written to {self.path}: there are no steps")
         TimeAxis(self.written, self.calendar)
-        shape = (len(self.channels), len(self.written), *self.grid.shape)
-        with atomic_path(self.path) as temporary:
-            with h5py.File(temporary, "w") as file:
-                data = create_layout(
-                    file,
-                    shape,
-                    self.channels,
-                    self.grid,
-                    self.written,
-                    self.calendar,
-                    self._compression,
-                )
-                file.attrs.update(self._attributes)
-                start = self._copy(self.path, data, 0) if self._base else 0
-                for part in self._parts():
-                    start = self._copy(part, data, start)
-            if self._base:
-                self._base.close()
+        # Among the parts, so that what a kill leaves of it is removed with them.
+        temporary = self._folder / "joined.tmp"
+        output = Hdf5Output(temporary, name=self.path)
+        try:
+            try:
+                self._write_joined(output)
+            finally:
+                output.close()
+            replace(temporary, self.path)
+        finally:
+            remove(temporary)
 
-    def _copy(self, path: Path, target: h5py.Dataset, start: int) -> int:
-        """Copies all steps of a file to `target` from step `start` on; returns where it ended."""
-        with h5py.File(path, "r") as file:
-            source = file["data"]
-            if _stored_alike(source, target):
-                _copy_chunks(source, target, start)
-            else:
-                for step in range(source.shape[1]):
-                    target[:, start + step] = source[:, step]
-            return start + int(source.shape[1])
+    def _write_joined(self, output: Hdf5Output) -> None:
+        shape = (len(self.channels), len(self.written), *self.grid.shape)
+        with output.access() as file:
+            file.attrs.update(self._base.attributes if self._base else {})
+            create_layout(
+                file,
+                shape,
+                self.channels,
+                self.grid,
+                self.written,
+                self.calendar,
+                self._compression,
+            )
+            file.attrs.update(self._attributes)
+        start = 0
+        for path in ([self.path] if self._base else []) + self._parts():
+            start = _copy(path, output, start)
+
+
+def _copy(path: Path, output: Hdf5Output, start: int) -> int:
+    """Copies all steps of a file to `output` from step `start` on; returns where it ended."""
+    with h5py.File(path, "r") as file:
+        source = file["data"]
+        with output.access() as joined:
+            alike = _stored_alike(source, joined["data"])
+        copy = _copy_chunks if alike else _copy_fields
+        copy(source, output, start)
+        return start + int(source.shape[1])
 
 
 def _stored_alike(a: h5py.Dataset, b: h5py.Dataset) -> bool:
@@ -240,11 +265,20 @@ def _stored_alike(a: h5py.Dataset, b: h5py.Dataset) -> bool:
     return bool(pipelines[0] == pipelines[1])
 
 
-def _copy_chunks(source: h5py.Dataset, target: h5py.Dataset, start: int) -> None:
+def _copy_fields(source: h5py.Dataset, output: Hdf5Output, start: int) -> None:
+    for step in range(source.shape[1]):
+        field = source[:, step]
+        with output.access() as file:
+            file["data"][:, start + step] = field
+
+
+def _copy_chunks(source: h5py.Dataset, output: Hdf5Output, start: int) -> None:
     """Copies compressed chunks as they are, shifted by `start` steps."""
     offsets: list[tuple[int, ...]] = []
     source.id.chunk_iter(lambda info: offsets.append(info.chunk_offset))
     for offset in offsets:
         mask, content = source.id.read_direct_chunk(offset)
         channel, step, row, column = offset
-        target.id.write_direct_chunk((channel, start + step, row, column), content, mask)
+        with output.access() as file:
+            target = file["data"].id
+            target.write_direct_chunk((channel, start + step, row, column), content, mask)

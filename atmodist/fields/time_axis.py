@@ -19,6 +19,7 @@ NO_CALENDAR = "none"  # bare files: steps are counted, not dated
 STANDARD_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 _ISO = re.compile(r"^(\d{1,4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d))?)?Z?)?$")
 _DAY = 86_400
+_REFORM = -141_427 * _DAY  # 1582-10-15: from here on the standard calendar is Gregorian
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +141,15 @@ def encode_times(times: Sequence[Any] | np.ndarray) -> tuple[np.ndarray, str]:
         Seconds, int64, shape (time,), and the CF calendar.
     """
     values = np.atleast_1d(np.asarray(times))
+    if not values.size:
+        raise ValueError("there are no times")
     if np.issubdtype(values.dtype, np.datetime64):
         if np.isnat(values).any():
             raise ValueError("a time is missing (NaT)")
-        return values.astype("datetime64[s]").astype(np.int64), "standard"
+        # Times stored as fractions of a day decode to some microseconds beside the hour.
+        milliseconds = values.astype("datetime64[ms]").astype(np.int64)
+        seconds = np.floor_divide(milliseconds + 500, 1000)
+        return seconds, "standard" if seconds.min() >= _REFORM else "proleptic_gregorian"
     import cftime
 
     calendar = getattr(values.flat[0], "calendar", None)
@@ -159,7 +165,7 @@ def format_seconds(seconds: int, calendar: str) -> str:
     """ISO text of seconds since 1970-01-01 in a calendar; "step 3" where there is none."""
     if calendar == NO_CALENDAR:
         return f"step {seconds}"
-    if calendar in STANDARD_CALENDARS:
+    if calendar == "proleptic_gregorian" or (calendar in STANDARD_CALENDARS and seconds >= _REFORM):
         return str(np.datetime64(seconds, "s"))
     import cftime
 
