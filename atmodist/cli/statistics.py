@@ -1,0 +1,56 @@
+"""`atmodist statistics`: mean, spread and normalisation of an archive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from atmodist.cli.common import command_parser, run_command
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatisticsConfig:
+    """Reads an archive once and writes the normalisation that suits it."""
+
+    archive: str = field(metadata={"help": "The archive (HDF5) to read."})
+    output: Path = Path("normalization.json")
+    """The normalisation to write."""
+    start: str | None = None
+    """First date or time used, for instance 1979-01-01; the first of the archive by default."""
+    end: str | None = None
+    """Last date or time used, the whole of a day; the last of the archive by default."""
+    alpha: float = 0.2
+    """How strongly large values are compressed, dimensionless; positive."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command."""
+    parser = command_parser("atmodist statistics", StatisticsConfig, positional="archive")
+    return run_command(parser, StatisticsConfig, argv, _statistics)
+
+
+def _statistics(config: StatisticsConfig) -> str:
+    from atmodist.fields.archive import Archive
+    from atmodist.outputs import write_manifest
+    from atmodist.samples.statistics import compute_statistics
+
+    output = Path(config.output)
+    if output.suffix != ".json" or output.is_dir():
+        raise ValueError(f"output must be a file name that ends in .json; got {config.output}")
+    with Archive(config.archive) as archive:
+        steps = archive.time.select(config.start, config.end)
+        statistics = compute_statistics(archive, steps, alpha=config.alpha)
+    statistics.normalization.save(output)
+    write_manifest(
+        output.with_suffix(".manifest.json"),
+        command="atmodist statistics",
+        config=config,
+        inputs=[config.archive],
+        identity=statistics.normalization.identity,
+        minimum=statistics.minimum,
+        maximum=statistics.maximum,
+        num_values=statistics.num_values,
+    )
+    return (
+        f"{statistics.summary()}\n"
+        f"Wrote {output}. Next: rplearn-data {config.archive} --normalization {output}"
+    )
