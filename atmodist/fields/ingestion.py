@@ -1,0 +1,409 @@
+"""Ingestion: from files of winds, or of vorticity and divergence, to one archive.
+
+All files are scanned first, so that every fault that headers can tell is reported at once. Fields
+are then made in time order and handed to the archive's writer one by one, so that memory holds a
+few of them however many there are, and a run that was killed goes on after what it had written.
+"""
+
+import dataclasses
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+
+from atmodist.constants import EARTH_RADIUS
+from atmodist.fields.archive import Archive, Compression
+from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.ingestion_plan import Plan, Step, Variables, plan_steps
+from atmodist.fields.ingestion_step import (
+    MissingValuesError,
+    Recipe,
+    crop_grid,
+    make_step,
+)
+from atmodist.fields.recognition import (
+    VARIABLES,
+    BrokenFileError,
+    Contents,
+    Selection,
+    UnsupportedFileError,
+    some,
+)
+from atmodist.fields.sources import FieldReader, find_files, scan_file
+from atmodist.fields.time_axis import TimeAxis, format_seconds
+from atmodist.fields.winds import Method
+from atmodist.outputs import write_manifest
+
+BATCH_BYTES = 32 << 20  # of results that a worker returns at once
+BATCH_STEPS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestConfig:
+    """Makes one archive of vorticity and divergence from files of winds, or of these themselves."""
+
+    sources: tuple[str, ...] = field(
+        metadata={"help": "GRIB and NetCDF files, patterns of names, or folders, in any order."}
+    )
+    output: str
+    """The archive to write, for instance winds.h5."""
+    variables: Variables = "auto"
+    """What to use: 'winds' computes vorticity and divergence from them; 'given' takes vorticity and
+    divergence as they are; 'auto' takes them if both are there at all times, else uses winds."""
+    level: float | None = None
+    """Level, in hPa, m or model level as in the files; needed if they hold several."""
+    eastward_wind: str | None = None
+    """Name (or GRIB short name or paramId) of the eastward wind, if it is not recognised."""
+    northward_wind: str | None = None
+    """Name of the northward wind."""
+    vorticity: str | None = None
+    """Name of the relative vorticity."""
+    divergence: str | None = None
+    """Name of the divergence."""
+    time: str | None = None
+    """Valid time of files that hold none, for instance 2025-12-01T00:00."""
+    time_units: str | None = None
+    """What the times count in files that do not say, for instance 'hours since 1996-01-05'."""
+    latitude_range: tuple[float, float] | None = None
+    """Keep this region only: [south, north] in degrees north."""
+    longitude_range: tuple[float, float] | None = None
+    """Keep this region only: [west, east] in degrees east; may cross 0 or 180."""
+    method: Method = "auto"
+    """How winds are differentiated: by spherical 'harmonics' (global files, before any cropping) or
+    by finite 'differences'; 'auto' uses harmonics wherever the files are global."""
+    truncation: int | None = None
+    """Largest degree kept by harmonics; by default all that the grid resolves."""
+    radius: float = EARTH_RADIUS
+    """Radius of the Earth in metres."""
+    skip_broken: bool = False
+    """Leave out broken files, incomplete times and fields with missing values; what is left out
+    makes a hole in time, which no pair of fields will span."""
+    append: bool = False
+    """Add later times to the archive instead of replacing it."""
+    compression: Compression = "blosc2"
+    """Lossless compression of the archive; 'gzip' is slow but read by every HDF5 program."""
+    workers: int = 1
+    """Processes that read and transform; the result does not depend on them."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.sources, str):
+            raise TypeError(f"`sources` must be a list of names; got {self.sources!r}")
+        object.__setattr__(self, "sources", tuple(self.sources))
+        if not self.sources:
+            raise ValueError("`sources` must name at least one file, pattern or folder")
+        if not str(self.output):
+            raise ValueError("`output` must name the archive to write")
+        if self.workers < 1:
+            raise ValueError(f"`workers` must be at least 1; got {self.workers}")
+        if not self.radius > 0:
+            raise ValueError(f"`radius` must be positive, in metres; got {self.radius}")
+        if self.truncation is not None and self.truncation < 1:
+            raise ValueError(f"`truncation` must be at least 1; got {self.truncation}")
+        if self.latitude_range is not None:
+            south, north = self.latitude_range
+            if not -90 <= south < north <= 90:
+                raise ValueError(
+                    "`latitude_range` must be [south, north] within -90..90; got "
+                    f"{list(self.latitude_range)}"
+                )
+        if self.longitude_range is not None:
+            west, east = self.longitude_range
+            if west == east or max(abs(west), abs(east)) > 540:
+                raise ValueError(
+                    "`longitude_range` must be [west, east] in degrees east; got "
+                    f"{list(self.longitude_range)}"
+                )
+
+    @property
+    def selection(self) -> Selection:
+        """What is wanted of each file."""
+        names = {name: str(getattr(self, name)) for name in VARIABLES if getattr(self, name)}
+        time = None if self.time is None else TimeAxis(np.zeros(1)).parse(self.time)
+        return Selection(names, self.level, self.time_units, time)
+
+
+@dataclass(frozen=True)
+class IngestSummary:
+    """What was made.
+
+    Attributes:
+        path: The archive.
+        time: Its times, with their holes.
+        grid: Its grid, in words.
+        resumed: Steps that were there already, from an earlier run or by appending.
+        left_out: Files and times that were left out, in words.
+        notes: What had to be assumed.
+    """
+
+    path: Path
+    time: TimeAxis
+    grid: str
+    resumed: int
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"Wrote {self.path}: {self.time}, {self.grid}"
+        if self.resumed:
+            text += f"; {self.resumed} steps were there already"
+        if self.left_out:
+            text += f"; left out: {some(self.left_out, 3)}"
+        if self.notes:
+            text += f"; note: {some(self.notes, 2)}"
+        return f"{text}. Next: rplearn-data {self.path}"
+
+
+def ingest(config: IngestConfig) -> IngestSummary:
+    """Makes an archive from files, or goes on making it after having been killed.
+
+    A manifest is written beside the archive, `<name of the archive>.manifest.json`.
+
+    Raises:
+        FileNotFoundError: If a source does not exist.
+        ValueError: If files are broken (all are named), unsupported, incomplete, contradict each
+            other, or hold missing values; says what to do.
+        ImportError: If a package that reads or transforms them is not installed; says which.
+        OSError: If the archive cannot be written.
+    """
+    output = Path(config.output)
+    paths = find_files(config.sources)
+    if output.exists() and any(output.samefile(path) for path in paths):
+        raise ValueError(f"the output {output} is one of the sources; choose another name")
+    contents, left_out = _scan(paths, config)
+    plan = plan_steps(contents, config.selection, config.variables)
+    if plan.incomplete and not config.skip_broken:
+        raise ValueError(
+            f"{len(plan.incomplete)} times are incomplete: {some(plan.incomplete)}; give "
+            "--skip-broken to leave them out"
+        )
+    if config.truncation is not None and not plan.from_winds:
+        raise ValueError(
+            "`truncation` is for winds that are transformed; here vorticity and divergence are "
+            "taken as they are (--variables winds would compute them)"
+        )
+    recipe = _recipe(plan, config)
+    try:
+        with ArchiveWriter(
+            output,
+            channels=plan.channels,
+            grid=recipe.crop.region,
+            calendar=plan.calendar,
+            compression=config.compression,
+            identity=_identity(config, contents),
+            append=config.append,
+            attributes=_attributes(plan, recipe, contents),
+        ) as writer:
+            resumed = len(writer.written)
+            skipped = _write(writer, plan, recipe, config)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise OSError(f"cannot write {output}: {error.strerror or error}") from error
+    with Archive(output) as archive:
+        missing = sorted({step.seconds for step in plan.steps} - {*archive.time.seconds.tolist()})
+        summary = IngestSummary(
+            output,
+            archive.time,
+            str(archive.grid),
+            resumed,
+            (*left_out, *plan.incomplete, *_reasons(missing, skipped, plan.calendar)),
+            plan.notes,
+        )
+    used = [item.path for item in contents if item.series]
+    write_manifest(
+        output.with_name(f"{output.stem}.manifest.json"),
+        command="atmodist ingest",
+        config=config,
+        inputs=used,
+        archive=str(output),
+        channels=[channel.name for channel in plan.channels],
+        steps=len(summary.time),
+        segments=[len(segment) for segment in summary.time.segments()],
+        left_out=summary.left_out,
+        notes=summary.notes,
+    )
+    return summary
+
+
+def _scan(paths: Sequence[str], config: IngestConfig) -> tuple[list[Contents], list[str]]:
+    """Lists what files hold; broken ones all together are an error, or are left out."""
+    from tqdm import tqdm
+
+    contents, broken, unsupported = [], [], []
+    for path in tqdm(paths, desc="scanning", unit="file", disable=None, leave=False):
+        try:
+            contents.append(scan_file(path, config.selection))
+        except BrokenFileError as error:
+            broken.append(str(error))
+        except UnsupportedFileError as error:
+            unsupported.append(str(error))
+    if unsupported:
+        raise UnsupportedFileError(some(unsupported, 3))
+    if broken and not contents:
+        raise BrokenFileError(f"no file can be read: {some(broken)}")
+    if broken and not config.skip_broken:
+        raise BrokenFileError(
+            f"{len(broken)} of {len(paths)} files are broken: {some(broken)}; give --skip-broken "
+            "to leave them out"
+        )
+    return contents, broken
+
+
+def _recipe(plan: Plan, config: IngestConfig) -> Recipe:
+    crop = crop_grid(plan.grid, config.latitude_range, config.longitude_range)
+    if config.method == "harmonics" and not plan.grid.is_global:
+        raise ValueError(f"spherical harmonics need global files; these are on {plan.grid}")
+    recipe = Recipe(
+        crop=crop,
+        channels=plan.channels,
+        from_winds=plan.from_winds,
+        calendar=plan.calendar,
+        radius=config.radius,
+        truncation=config.truncation,
+        method=config.method,
+        nthreads=0 if config.workers == 1 else 1,  # 0: as many as there are
+    )
+    if plan.from_winds and not recipe.by_harmonics and config.truncation is not None:
+        raise ValueError(f"`truncation` needs spherical harmonics; winds on {plan.grid} have none")
+    return recipe
+
+
+def _write(
+    writer: ArchiveWriter, plan: Plan, recipe: Recipe, config: IngestConfig
+) -> dict[int, str]:
+    """Makes what is not yet written; returns why steps were left out, by time."""
+    from tqdm import tqdm
+
+    done = set(writer.written.tolist())
+    last = int(writer.written[-1]) if done else None
+    steps = [step for step in plan.steps if last is None or step.seconds > last]
+    if config.append and done:
+        _require_later(plan, done, steps)
+    skipped: dict[int, str] = {}
+    progress = tqdm(
+        total=len(plan.steps), initial=len(plan.steps) - len(steps), desc="ingesting",
+        unit="step", disable=None,
+    )  # fmt: skip
+    with progress:
+        for step, result in _results(steps, recipe, config.workers):
+            if isinstance(result, str):
+                if not config.skip_broken:
+                    raise BrokenFileError(result)
+                skipped[step.seconds] = result
+            else:
+                writer.append(step.seconds, result)
+            progress.update()
+    if not len(writer.written):
+        raise ValueError(f"no step is left: {some(skipped.values(), 3)}")
+    return skipped
+
+
+def _require_later(plan: Plan, done: set[int], later: Sequence[Step]) -> None:
+    kept = {step.seconds for step in later}
+    earlier = [s.seconds for s in plan.steps if s.seconds not in kept and s.seconds not in done]
+    # Times that an interrupted run left out lie between its own and are no mistake.
+    first_own = min((s.seconds for s in plan.steps if s.seconds in done), default=None)
+    earlier = [seconds for seconds in earlier if first_own is None or seconds < first_own]
+    if earlier:
+        raise ValueError(
+            f"cannot append {len(earlier)} times that are earlier than the end of the archive, "
+            f"the first {format_seconds(earlier[0], plan.calendar)}; make a new archive from all "
+            "files"
+        )
+
+
+def _results(
+    steps: Sequence[Step], recipe: Recipe, workers: int
+) -> Iterator[tuple[Step, np.ndarray | str]]:
+    """Yields each step with its field, or with what is wrong with it, in order."""
+    if workers == 1 or len(steps) < 2:
+        reader = FieldReader()
+        try:
+            for step in steps:
+                yield step, _attempt(step, recipe, reader)
+        finally:
+            reader.close()
+        return
+    size = 4 * len(recipe.channels) * recipe.crop.region.shape[0] * recipe.crop.region.shape[1]
+    length = max(1, min(BATCH_STEPS, BATCH_BYTES // size, -(-len(steps) // workers)))
+    batches = deque(steps[i : i + length] for i in range(0, len(steps), length))
+    waiting: deque[tuple[Sequence[Step], Future[list[np.ndarray | str]]]] = deque()
+    # A fresh interpreter each: forked ones would share open files and locks of HDF5 and eccodes.
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _start_worker, (recipe,)
+    ) as pool:
+        try:
+            while batches or waiting:
+                while batches and len(waiting) < 2 * workers:
+                    batch = batches.popleft()
+                    waiting.append((batch, pool.submit(_work, batch)))
+                batch, future = waiting.popleft()
+                yield from zip(batch, future.result(), strict=True)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+_worker: dict[str, tuple[Recipe, FieldReader]] = {}
+
+
+def _start_worker(recipe: Recipe) -> None:
+    _worker["state"] = (recipe, FieldReader())
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # a parent that was killed cannot end its workers
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _work(steps: Sequence[Step]) -> list[np.ndarray | str]:
+    recipe, reader = _worker["state"]
+    return [_attempt(step, recipe, reader) for step in steps]
+
+
+def _attempt(step: Step, recipe: Recipe, reader: FieldReader) -> np.ndarray | str:
+    try:
+        return make_step(step, recipe, reader)
+    except (BrokenFileError, MissingValuesError) as error:
+        return str(error)
+
+
+def _reasons(missing: Sequence[int], skipped: dict[int, str], calendar: str) -> list[str]:
+    unknown = "left out by an earlier run"
+    return [f"{format_seconds(s, calendar)} ({skipped.get(s, unknown)})" for s in missing]
+
+
+def _identity(config: IngestConfig, contents: Sequence[Contents]) -> dict[str, object]:
+    """What decides the fields: files as they are now, and options that change numbers."""
+    options = dataclasses.asdict(config)
+    for name in ("sources", "output", "workers", "append", "skip_broken", "compression"):
+        del options[name]
+    states = [(item.path, Path(item.path).stat()) for item in contents if item.series]
+    files = [[path, state.st_size, state.st_mtime_ns] for path, state in states]
+    return {"options": options, "files": sorted(files)}
+
+
+def _attributes(plan: Plan, recipe: Recipe, contents: Sequence[Contents]) -> dict[str, str]:
+    used = sorted(Path(item.path).name for item in contents if item.series)
+    if not plan.from_winds:
+        how = "as given"
+    elif recipe.by_harmonics:
+        degree = recipe.truncation or plan.grid.max_truncation
+        how = f"from winds by vector spherical harmonics to degree {degree}"
+    else:
+        how = "from winds by finite differences"
+    names = " and ".join(channel.name for channel in plan.channels)
+    return {
+        "title": f"{names}, {recipe.crop.region}",
+        "source": f"{len(used)} files, {some(used, 3)}",
+        "history": f"atmodist ingest: {names} {how}, radius {recipe.radius:g} m",
+    }

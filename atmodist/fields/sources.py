@@ -1,0 +1,163 @@
+"""Files of winds, or of vorticity and divergence: which there are, and what each of them holds.
+
+The format is told from the first bytes, not from the name. Files that cannot be read, such as the
+error pages that failed downloads leave, are *broken*, with a short reason; sound files of kinds
+that are not read (yet) are *unsupported*.
+"""
+
+import glob
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from atmodist.fields.recognition import (
+    BrokenFileError,
+    Contents,
+    Selection,
+    UnsupportedFileError,
+)
+
+Format = Literal["grib", "netcdf"]
+
+OPEN_FILES = 8  # kept open at once by one reader
+_IGNORED = (".idx", ".json", ".txt", ".md", ".md5", ".xml", ".py", ".csv", ".html", ".log")
+_HEAD_BYTES = 1024
+
+
+class FileReader(Protocol):
+    """Reads single fields of one file."""
+
+    def read(self, name: str, place: tuple[int, ...]) -> np.ndarray:
+        """Returns the field at a place, (latitude, longitude), oriented as in `Series.grid`."""
+
+    def close(self) -> None:
+        """Closes the file."""
+
+
+def find_files(sources: Sequence[str]) -> list[str]:
+    """Lists the files that names, patterns and folders stand for, each once, in order.
+
+    Args:
+        sources: Files; patterns like "data/*.grib"; folders, of which all visible files count but
+            those that are known not to be data (.idx, .txt, ...).
+
+    Raises:
+        FileNotFoundError: If a name or a pattern stands for no file.
+        UnsupportedFileError: If one is a Zarr store.
+    """
+    found: dict[str, None] = {}
+    for source in sources:
+        path = Path(source)
+        if path.is_dir():
+            if path.suffix == ".zarr" or any((path / n).exists() for n in (".zgroup", "zarr.json")):
+                raise UnsupportedFileError(f"{path}: Zarr stores are not supported yet")
+            entries = [str(p) for p in sorted(path.iterdir()) if _may_be_data(p)]
+        elif path.exists():
+            entries = [source]
+        else:
+            matches = glob.glob(source, recursive=True)  # noqa: PTH207 - may be absolute
+            entries = sorted(match for match in matches if Path(match).is_file())
+        if not entries:
+            what = "no data files in the folder" if path.is_dir() else "there is no file"
+            raise FileNotFoundError(f"{what} {source}")
+        found.update(dict.fromkeys(entries))
+    return list(found)
+
+
+def file_format(path: str) -> Format:
+    """Tells the format of a file from its first bytes.
+
+    Raises:
+        BrokenFileError: If it is neither GRIB nor NetCDF, and what it is instead.
+    """
+    with Path(path).open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith((b"CDF", b"\x89HDF")):
+        return "netcdf"
+    if b"GRIB" in head and not head.lstrip().startswith(b"<"):
+        return "grib"
+    text = head.lstrip().lower()
+    if not head:
+        reason = "is empty"
+    elif text.startswith(b"<") and b"html" in text:
+        reason = "is an HTML page, not GRIB or NetCDF (a download that failed?)"
+    elif head.startswith((b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")):
+        reason = "is compressed; unpack it first"
+    elif all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
+        start = head[:40].decode("ascii").split("\n")[0]
+        reason = f"is text, not GRIB or NetCDF (it begins {start!r})"
+    else:
+        reason = f"is neither GRIB nor NetCDF (it begins {head[:4]!r})"
+    raise BrokenFileError(f"{path} {reason}")
+
+
+def scan_file(path: str, selection: Selection) -> Contents:
+    """Lists the wanted fields of a file without reading them.
+
+    Raises:
+        BrokenFileError: If it cannot be read.
+        UnsupportedFileError: If it is sound, but what is wanted of it cannot be used.
+        ImportError: If its format needs a package that is not installed; says which.
+    """
+    if file_format(path) == "grib":
+        from atmodist.fields.grib_files import scan_grib
+
+        return scan_grib(path, selection)
+    from atmodist.fields.netcdf_files import scan_netcdf
+
+    return scan_netcdf(path, selection)
+
+
+class FieldReader:
+    """Reads fields of many files, keeping the latest few open."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[str, FileReader] = OrderedDict()
+
+    def read(self, path: str, name: str, place: tuple[int, ...]) -> np.ndarray:
+        """Reads one field.
+
+        Args:
+            path: The file.
+            name: Name of the variable in it.
+            place: Where the field is, as in `Series.places`.
+
+        Returns:
+            (latitude, longitude), oriented as in `Series.grid`; missing values are NaN.
+
+        Raises:
+            BrokenFileError: If the file is damaged there.
+        """
+        if path not in self._open:
+            while len(self._open) >= OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+            self._open[path] = _open_reader(path)
+        self._open.move_to_end(path)
+        return self._open[path].read(name, place)
+
+    def close(self) -> None:
+        """Closes all files."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+def _open_reader(path: str) -> FileReader:
+    if file_format(path) == "grib":
+        from atmodist.fields.grib_files import GribReader
+
+        return GribReader(path)
+    from atmodist.fields.netcdf_files import NetcdfReader
+
+    return NetcdfReader(path)
+
+
+def _may_be_data(path: Path) -> bool:
+    return (
+        path.is_file()
+        and not path.name.startswith(".")
+        and path.suffix.lower() not in _IGNORED
+        and path.stem not in ("README", "MD5SUMS", "LICENSE")
+    )
