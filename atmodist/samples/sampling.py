@@ -33,7 +33,8 @@ from atmodist.samples.pair_writer import StepPairs, stream_pairs
 from atmodist.samples.pairs import PairPlan, plan_pairs, split_steps
 from atmodist.samples.record_files import compress_shard, shard_name
 from atmodist.samples.record_format import framed_pair_size
-from atmodist.samples.records import RecordSet, Shard, write_tfds_metadata
+from atmodist.samples.record_metadata import write_tfds_metadata
+from atmodist.samples.records import RecordSet, Shard
 from atmodist.samples.shards import ShardLayout, lay_out_shards, reserve
 from atmodist.samples.statistics import compute_statistics
 
