@@ -6,6 +6,7 @@ all steps are there, the parts are joined (compressed chunks are copied as they 
 is renamed to its place.
 """
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -134,11 +135,11 @@ class ArchiveWriter:
     def _save_last_part(self, error: BaseException | None) -> None:
         # After an error too: what is whole need not be made again. But that error is the one to
         # report, not its consequences (a full disk is full for the last part as well).
-        try:
+        if error is None:
             self._finish_part()
-        except OSError:
-            if error is None:
-                raise
+        else:
+            with contextlib.suppress(Exception):
+                self._finish_part()
 
     def _checked_base(self) -> Archive:
         base = Archive(self.path)
