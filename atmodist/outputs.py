@@ -7,6 +7,7 @@ output again: the merged configuration, the seed, the versions, and fingerprints
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -28,8 +29,9 @@ VERSIONED_PACKAGES = ("atmodist", "tensorflow", "keras", "numpy", "h5py", "hdf5p
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it on success, removes it on failure.
 
-    What is made at the temporary path may be a file or a folder. An existing file is replaced; an
-    existing folder is removed once the new one is complete.
+    What is made at the temporary path may be a file or a folder. An existing file is replaced by a
+    file; an existing folder is removed once a new folder is complete. A file never replaces a
+    folder, nor a folder a file: that would be a mistake in a path, and it could cost much.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +49,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Renames `source` to `target`, whether they are files or folders, after syncing to disk."""
+    """Renames `source` to `target`, both files or both folders, after syncing to disk."""
+    if target.is_dir() and source.is_file():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     _sync(source)
     if target.is_dir():
         retired = target.with_name(f".{target.name}.{os.getpid()}.old")

@@ -26,13 +26,19 @@ class CommandParser(ArgumentParser):
     switches: frozenset[str] = frozenset()  # flags of booleans, which may stand without "true"
 
     def spell_out(self, argv: Sequence[str] | None) -> list[str]:
-        """The arguments, with `--verify` written out as `--verify true`."""
-        words = list(sys.argv[1:] if argv is None else argv)
+        """The arguments as flags are named: `--skip-broken` becomes `--skip_broken true`."""
+        words = [self._underscored(w) for w in (sys.argv[1:] if argv is None else argv)]
         for i in reversed(range(len(words))):
-            following = words[i + 1 : i + 2]
-            if words[i] in self.switches and following not in (["true"], ["false"]):
+            following = "".join(words[i + 1 : i + 2]).lower()
+            if words[i] in self.switches and following not in ("true", "false"):
                 words.insert(i + 1, "true")
         return words
+
+    def _underscored(self, word: str) -> str:
+        name, equals, value = word.partition("=")
+        flag = "--" + name[2:].replace("-", "_")
+        known = name.startswith("--") and flag in self._option_string_actions
+        return f"{flag}{equals}{value}" if known else word
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the command with one line on stderr and status 2."""
