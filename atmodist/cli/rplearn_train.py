@@ -1,0 +1,23 @@
+"""The command `rplearn-train`: records in, a trained network out."""
+
+import os
+from collections.abc import Sequence
+
+from atmodist.cli.common import command_parser, run_command
+from atmodist.learning.configuration import TrainingConfig
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = command_parser("rplearn-train", TrainingConfig, positional="records")
+    return run_command(parser, TrainingConfig, argv, _train)
+
+
+def _train(config: TrainingConfig) -> str:
+    from atmodist.samples.records import open_records
+
+    open_records(config.records)  # says at once, before TensorFlow loads, if these are no records
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are ours to report, in one line
+    from atmodist.learning.training import train
+
+    return train(config).summary()

@@ -1,0 +1,86 @@
+"""Exact symmetries of the atmosphere, used to see every pair in two ways.
+
+Mirrored at the equator, a flow on the rotating sphere is again such a flow: scalars (divergence)
+are carried along, pseudo-scalars (vorticity) change sign besides. Land and sea break the symmetry,
+the dynamics do not. Both fields of a pair are mirrored alike, so that their label stays true.
+
+Fields are normalised, y = (s(z) - μ') / σ' with s(z) = sign(z) log(1 + α|z|), z = (x - μ) / σ, so
+that -x is not -y. We go back to z, where x -> -x is z -> -z - 2μ/σ, and forth again; where μ is
+negligible, as for vorticity on the globe (Stokes), this is y -> -y - 2μ'/σ'.
+
+The choice is a pure function of (seed, epoch, number of the batch, place in the batch).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from atmodist.samples.normalization import Normalization
+
+# Names of channels that change sign when north and south are exchanged.
+PSEUDO_SCALARS = frozenset(
+    {"vorticity", "relative_vorticity", "absolute_vorticity", "potential_vorticity"}
+    | {"northward_wind", "streamfunction"}
+)
+NEGLIGIBLE_MEAN = 1e-4  # |μ/σ|; moves y by at most 2α/σ' times this, far below the noise of data
+
+
+def mirror_north_south(
+    fields: Any, channels: Sequence[str], normalization: Normalization | None = None
+) -> Any:
+    """Exchanges north and south, as the flow's symmetry demands.
+
+    Args:
+        fields: (..., latitude, longitude, channel), normalised.
+        channels: Names of the channels; those in `PSEUDO_SCALARS` change sign.
+        normalization: What the fields were normalised with; None if they are physical.
+
+    Returns:
+        A tensor of the same shape. Mirroring twice gives the fields again, to rounding.
+    """
+    flipped = tf.reverse(fields, axis=[-3])
+    if not set(channels) & PSEUDO_SCALARS:
+        return flipped
+    columns = [
+        _opposite(flipped[..., c], normalization, c) if name in PSEUDO_SCALARS else flipped[..., c]
+        for c, name in enumerate(channels)
+    ]
+    return tf.stack(columns, axis=-1)
+
+
+def _opposite(y: Any, normalization: Normalization | None, c: int) -> Any:
+    """Returns the normalised value of -x, given that of x."""
+    if normalization is None:
+        return -y
+    log_mean, log_std = float(normalization.log_mean[c]), float(normalization.log_std[c])
+    shift = 2.0 * float(normalization.mean[c] / normalization.std[c])
+    if abs(shift) <= 2.0 * NEGLIGIBLE_MEAN:
+        return -y - 2.0 * log_mean / log_std
+    s = y * log_std + log_mean
+    z = -tf.sign(s) * tf.math.expm1(tf.abs(s)) / normalization.alpha - shift
+    return (tf.sign(z) * tf.math.log1p(normalization.alpha * tf.abs(z)) - log_mean) / log_std
+
+
+def random_mirror(
+    seed: int, epoch: int, channels: Sequence[str], normalization: Normalization | None
+) -> Callable[[Any, Any], Any]:
+    """Makes the function that mirrors half of the pairs of a batch.
+
+    Returns:
+        A function of (number of the batch, pairs (batch, 2, latitude, longitude, channel)), for
+        use inside `tf.data`.
+    """
+    key = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0]
+
+    def augment(batch: Any, pairs: Any) -> Any:
+        words = tf.stack([tf.constant(key, tf.int64), tf.cast(batch, tf.int64)])
+        coin = tf.random.stateless_uniform([tf.shape(pairs)[0]], words) < 0.5
+        return tf.where(
+            coin[:, None, None, None, None],
+            mirror_north_south(pairs, channels, normalization),
+            pairs,
+        )
+
+    return augment

@@ -1,0 +1,69 @@
+"""Checkpoints of a training run: whole or not there, and enough to go on exactly.
+
+An epoch leaves `<output>/checkpoints/epoch-0003/` with `pretext.keras` (the network as evaluated),
+`training.npz` (weights, average, optimiser) and `state.json` (epoch, step, schedule, history,
+configuration); `<output>/best.json` names the best epoch by evaluation loss.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atmodist.outputs import atomic_path, read_json, remove, write_json
+
+NETWORK = "pretext.keras"
+ARRAYS = "training.npz"
+STATE = "state.json"
+
+
+def folder(output: Path) -> Path:
+    """Where the checkpoints of a run are."""
+    return output / "checkpoints"
+
+
+def path(output: Path, epoch: int) -> Path:
+    """Where the checkpoint of an epoch (from 1) is."""
+    return folder(output) / f"epoch-{epoch:04d}"
+
+
+def epochs(output: Path) -> list[int]:
+    """Epochs that have a checkpoint, in order."""
+    found = (re.fullmatch(r"epoch-(\d{4,})", item.name) for item in folder(output).glob("epoch-*"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def save(
+    output: Path, epoch: int, *, network: Any, arrays: dict[str, np.ndarray], state: dict[str, Any]
+) -> None:
+    """Writes a checkpoint beside its place and renames it."""
+    with atomic_path(path(output, epoch)) as temporary:
+        temporary.mkdir(parents=True)
+        network.save(temporary / NETWORK)
+        np.savez(temporary / ARRAYS, **arrays)  # type: ignore[arg-type]
+        write_json(temporary / STATE, state)
+
+
+def load_state(output: Path, epoch: int) -> dict[str, Any]:
+    """Reads where a run was, without its arrays."""
+    return read_json(path(output, epoch) / STATE)
+
+
+def load_arrays(output: Path, epoch: int) -> dict[str, np.ndarray]:
+    """Reads the arrays of a checkpoint."""
+    with np.load(path(output, epoch) / ARRAYS, allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def prune(output: Path, *, keep: int, besides: Iterable[int]) -> None:
+    """Removes all checkpoints but the latest `keep` and those of the epochs `besides`."""
+    for epoch in set(epochs(output)[:-keep]) - set(besides):
+        remove(path(output, epoch))
+
+
+def remove_leftovers(output: Path) -> None:
+    """Removes what a killed run left half-written."""
+    for item in folder(output).glob(".epoch-*"):
+        remove(item)

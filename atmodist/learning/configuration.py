@@ -1,0 +1,152 @@
+"""What a training run is told: its configuration, checked, without importing anything heavy.
+
+Each architecture brings a recipe (optimiser, schedule, batch size ...). A setting left at None is
+taken from the recipe; `TrainingConfig.resolved` returns the configuration that really runs.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+ArchitectureName = Literal["resnet-small", "resnet-tiny"]
+OptimizerName = Literal["sgd", "adamw"]
+ScheduleName = Literal["plateau", "cosine", "constant"]
+
+RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "resnet-small": {  # the reference implementation's
+            "epochs": 60,
+            "batch_size": 128,
+            "optimizer": "sgd",
+            "learning_rate": 0.1,
+            "weight_decay": 0.0,  # its L2 of 1e-4 is part of the network's loss
+            "schedule": "plateau",
+            "ema": 0.0,
+            "label_smoothing": 0.0,
+            "mirror": False,
+        },
+        "resnet-tiny": {
+            "epochs": 12,
+            "batch_size": 64,
+            "optimizer": "adamw",
+            "learning_rate": 2e-3,
+            "weight_decay": 1e-2,
+            "schedule": "cosine",
+            "ema": 0.998,
+            "label_smoothing": 0.0,
+            "mirror": True,
+        },
+    }
+)
+
+# What may change between a run and its continuation without changing what has been learnt so far.
+CONTINUABLE = ("records", "output", "epochs", "evaluate_every", "keep_checkpoints", "resume")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Train a network to tell how far apart in time two fields are."""
+
+    records: Path = field(metadata={"help": "Folder of pair records, made by rplearn-data."})
+    """Folder of pair records, made by rplearn-data."""
+    output: Path = Path("run")
+    """Folder for checkpoints, logs and the trained network."""
+    architecture: ArchitectureName = "resnet-small"
+    """The network; resnet-tiny is for CPUs and patches of 32 or 64 grid points. Settings that are
+    null below come from its recipe."""
+    epochs: int | None = None
+    """Number of epochs."""
+    steps_per_epoch: int | None = None
+    """Batches per epoch; null for all records once."""
+    batch_size: int | None = None
+    """Pairs per step."""
+    optimizer: OptimizerName | None = None
+    """sgd: momentum 0.9, each gradient clipped to norm 5, as in the reference. adamw: decoupled
+    weight decay on kernels, all gradients together clipped to norm 5."""
+    learning_rate: float | None = None
+    """Largest learning rate."""
+    weight_decay: float | None = None
+    """Decoupled weight decay, for adamw."""
+    schedule: ScheduleName | None = None
+    """plateau: multiplied by 0.1 when the training loss stalls. cosine: falls to 0 at the end.
+    constant."""
+    warmup_steps: int = 200
+    """Steps over which the cosine and constant schedules rise from 0."""
+    plateau_min_delta: float = 4e-2
+    """Smaller improvements of the training loss count as none."""
+    plateau_patience: int = 8
+    """Epochs without improvement before the learning rate falls."""
+    plateau_factor: float = 0.1
+    """What it is multiplied by."""
+    plateau_min_learning_rate: float = 1e-5
+    """Where it stops falling."""
+    ema: float | None = None
+    """Momentum of the running average of weights that is evaluated and saved; 0 for none."""
+    label_smoothing: float | None = None
+    """Probability moved from the true label to its neighbours in time (half to each)."""
+    mirror: bool | None = None
+    """Mirror half of the pairs north-south, with the sign of vorticity changed."""
+    max_label: int | None = None
+    """Number of labels; null for the largest label of the records."""
+    evaluate_every: int = 1
+    """Epochs between evaluations; the last epoch is always evaluated."""
+    evaluation_steps: int | None = None
+    """Batches per evaluation; null for all."""
+    seed: int = 0
+    """Decides first weights, order of the records and augmentation."""
+    resume: bool = True
+    """Go on from the last checkpoint in the output folder, if there is one."""
+    keep_checkpoints: int | None = None
+    """How many of the latest checkpoints to keep, besides the best; null for all."""
+    deterministic: bool = False
+    """Repeat a run bit by bit on accelerators, at some cost."""
+    xla: bool = False
+    """Compile the training step with XLA (slower on CPUs)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "records", Path(self.records))
+        object.__setattr__(self, "output", Path(self.output))
+        for name, known in (
+            ("architecture", tuple(RECIPES)),
+            ("optimizer", ("sgd", "adamw", None)),
+            ("schedule", ("plateau", "cosine", "constant", None)),
+        ):
+            if getattr(self, name) not in known:
+                choices = ", ".join(str(choice) for choice in known if choice)
+                raise ValueError(
+                    f"`{name}` must be one of {choices}; got {name}={getattr(self, name)!r}."
+                )
+        for name in ("epochs", "steps_per_epoch", "batch_size", "evaluation_steps"):
+            self._check(name, "a positive integer", lambda v: _is_int(v) and v >= 1)
+        for name in ("evaluate_every", "plateau_patience", "keep_checkpoints"):
+            self._check(name, "a positive integer", lambda v: _is_int(v) and v >= 1)
+        for name in ("seed", "warmup_steps"):
+            self._check(name, "an integer of at least 0", lambda v: _is_int(v) and v >= 0)
+        self._check("max_label", "an integer above 1", lambda v: _is_int(v) and v >= 2)
+        self._check("learning_rate", "a positive number", lambda v: 0 < v < float("inf"))
+        for name in ("weight_decay", "plateau_min_delta", "plateau_min_learning_rate"):
+            self._check(name, "a number of at least 0", lambda v: 0 <= v < float("inf"))
+        self._check("plateau_factor", "between 0 and 1", lambda v: 0 < v < 1)
+        for name in ("ema", "label_smoothing"):
+            self._check(name, "at least 0 and below 1", lambda v: 0 <= v < 1)
+
+    def resolved(self) -> "TrainingConfig":
+        """Returns the configuration with every open setting taken from the recipe."""
+        recipe = RECIPES[self.architecture]
+        return dataclasses.replace(
+            self, **{name: value for name, value in recipe.items() if getattr(self, name) is None}
+        )
+
+    def _check(self, name: str, expected: str, holds: Any) -> None:
+        value = getattr(self, name)
+        if value is None and self.__dataclass_fields__[name].default is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+            raise ValueError(f"`{name}` must be {expected}; got {name}={value!r}.")
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int)

@@ -1,0 +1,146 @@
+"""Where training gets its pairs from: batches that depend on (seed, epoch) and nothing else.
+
+`PairSource` is all that the training loop knows about data. Batches are (pairs, labels): pairs
+(batch, 2, latitude, longitude, channel) float32, normalised, the earlier field first; labels
+(batch,) int32, from 0.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from atmodist.learning.augmentation import random_mirror
+from atmodist.learning.configuration import TrainingConfig
+from atmodist.samples.normalization import Normalization
+from atmodist.samples.record_reading import naming_damage, read_pairs
+from atmodist.samples.records import SIDECAR, RecordSet, open_records
+
+TRAIN, EVALUATION = "train", "evaluation"
+
+
+class PairSource(Protocol):
+    """Pairs for training and evaluation.
+
+    Attributes:
+        input_shape: (latitude, longitude, channel) of one field.
+        num_classes: Number of labels.
+        normalization: What the fields were normalised with; None if unknown.
+        num_train: Pairs for training.
+        num_evaluation: Pairs for evaluation.
+        files: What to fingerprint in the manifest.
+    """
+
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    normalization: Normalization | None
+    num_train: int
+    num_evaluation: int
+    files: tuple[Path, ...]
+
+    def training_batches(self, epoch: int) -> tf.data.Dataset:
+        """One pass over the training pairs in the order of this epoch (from 0), whole batches."""
+
+    def evaluation_batches(self) -> tf.data.Dataset:
+        """One pass over the evaluation pairs."""
+
+    def guard(self) -> AbstractContextManager[None]:
+        """Names the damaged record if reading fails inside."""
+
+
+class RecordSource:
+    """Pairs from a folder of records.
+
+    Args:
+        config: With no setting left open.
+    """
+
+    def __init__(self, config: TrainingConfig):
+        self._config = config
+        self._records = records = open_records(config.records)
+        self.input_shape = records.shape
+        self.num_classes = config.max_label or records.max_label
+        self.normalization = _normalization_of(records)
+        self.files = tuple(path for path in (records.folder / SIDECAR,) if path.is_file()) or tuple(
+            records.paths(TRAIN)
+        )
+        self.num_train = self._count(TRAIN)
+        self.num_evaluation = self._count(EVALUATION)
+
+    def training_batches(self, epoch: int) -> tf.data.Dataset:
+        """See `PairSource`."""
+        batches = self._read(TRAIN, shuffle=True, epoch=epoch, drop_remainder=True)
+        if not self._config.mirror:
+            return batches
+        mirror = random_mirror(self._config.seed, epoch, self._records.channels, self.normalization)
+        return numbered_map(batches, mirror)
+
+    def evaluation_batches(self) -> tf.data.Dataset:
+        """See `PairSource`."""
+        return self._read(EVALUATION, shuffle=False)
+
+    def guard(self) -> AbstractContextManager[None]:
+        """See `PairSource`."""
+        return naming_damage(self._records, TRAIN)
+
+    def _read(self, split: str, **options: Any) -> tf.data.Dataset:
+        return read_pairs(
+            self._records,
+            split,
+            batch_size=int(self._config.batch_size or 1),
+            seed=self._config.seed,
+            max_label=self._config.max_label,
+            **options,
+        )
+
+    def _count(self, split: str) -> int:
+        count = self._records.num_records(split)
+        filtered = self.num_classes < self._records.max_label
+        if count is not None and not filtered:
+            return count
+        batches = self._read(split, shuffle=False)
+        counting = tqdm(batches, desc=f"counting {split}", leave=False, disable=None)
+        return sum(len(labels) for _, labels in counting)
+
+
+def numbered_map(batches: tf.data.Dataset, augment: Callable[[Any, Any], Any]) -> tf.data.Dataset:
+    """Applies `augment(number of the batch, pairs)` to every batch, in order."""
+    return (
+        batches.enumerate()
+        .map(
+            lambda number, batch: (augment(number, batch[0]), batch[1]),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .prefetch(1)
+    )
+
+
+def open_source(config: TrainingConfig) -> PairSource:
+    """Opens the records that a resolved configuration names."""
+    return RecordSource(config)
+
+
+def _normalization_of(records: RecordSet) -> Normalization | None:
+    path = records.folder / "normalization.json"
+    if not path.is_file():
+        return None
+    normalization = Normalization.load(path)
+    if records.normalization not in (None, normalization.identity):
+        raise ValueError(
+            f"{path} is normalisation {normalization.identity}, but the records beside it were "
+            f"made with {records.normalization}; was it replaced?"
+        )
+    if _names(normalization.channels) != _names(records.channels):
+        raise ValueError(
+            f"{path} is for channels {normalization.channels}, the records beside it hold "
+            f"{records.channels}."
+        )
+    return normalization
+
+
+def _names(channels: Iterable[str]) -> list[str]:
+    return [str(channel) for channel in channels]

@@ -1,0 +1,81 @@
+"""The pretext task: how far apart in time are two fields of one place?
+
+A pair (batch, 2, latitude, longitude, channel) goes through one shared encoder in a single forward
+pass, both fields of a pair in the same batch, so that batch normalisation sees them alike. The two
+feature maps are laid side by side along the channel axis, place by place, and a small head tells
+the temporal distance. Its answer are logits, one per label; `keras.ops.softmax` makes them
+probabilities. Label l (zero-based) means l + 1 archive time steps.
+"""
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from atmodist.learning import networks
+
+ENCODER_NAME = "encoder"
+
+
+def pretext_model(
+    architecture: str, input_shape: networks.InputShape, num_classes: int
+) -> keras.Model:
+    """Builds encoder and head with fresh weights.
+
+    Args:
+        architecture: A name in `networks.ARCHITECTURES`.
+        input_shape: (latitude, longitude, channel) of one field.
+        num_classes: Number of labels.
+
+    Returns:
+        A model from (batch, 2, latitude, longitude, channel) to logits (batch, num_classes).
+    """
+    if not isinstance(num_classes, int) or num_classes < 2:
+        raise ValueError(f"`num_classes` must be an integer above 1; got {num_classes!r}.")
+    chosen = networks.architecture(architecture)
+    encoder = chosen.encoder(input_shape)
+    pair = keras.Input((2, *input_shape), name="pair")
+    stage = list(encoder.output)[-1]
+    features = encoder(ops.reshape(pair, (-1, *input_shape)))[stage]
+    logits = _head(chosen, side_by_side(features), num_classes)
+    return keras.Model(pair, logits, name="pretext")
+
+
+def encoder_of(model: keras.Model) -> keras.Model:
+    """Returns the encoder inside a pretext model: a model with outputs by stage name."""
+    return model.get_layer(ENCODER_NAME)
+
+
+def side_by_side(features: Any) -> Any:
+    """Joins the features of each pair: (2 batch, H, W, F) to (batch, H, W, 2 F).
+
+    The first F channels belong to the earlier field, the others to the later one.
+    """
+    height, width, filters = features.shape[1:]
+    pairs = ops.reshape(features, (-1, 2, height, width, filters))
+    return ops.reshape(ops.transpose(pairs, (0, 2, 3, 1, 4)), (-1, height, width, 2 * filters))
+
+
+def _head(chosen: networks.Architecture, x: Any, num_classes: int) -> Any:
+    spec, head = chosen.spec, chosen.head
+    for number, stage in enumerate(head.stages, start=1):
+        if stage.blocks == 0:
+            x = spec.convolved(
+                x, stage.filters, 3, stride=stage.stride, bias=head.bias, name=f"head{number}"
+            )
+        for block in range(1, stage.blocks + 1):
+            stride = stage.stride if block == 1 else 1
+            x = spec.block(x, stage.filters, stride=stride, name=f"head{number}_block{block}")
+    flat = (
+        layers.GlobalAveragePooling2D(data_format=networks.CHANNELS_LAST, name="head_pool")
+        if head.pool
+        else layers.Flatten(data_format=networks.CHANNELS_LAST, name="head_flatten")
+    )
+    dense = layers.Dense(
+        num_classes,
+        use_bias=head.dense_bias,
+        kernel_initializer="he_normal" if not head.pool else "glorot_uniform",
+        kernel_regularizer=keras.regularizers.L2(spec.l2) if spec.l2 else None,
+        name="logits",
+    )
+    return dense(flat(x))

@@ -1,0 +1,382 @@
+"""A training run: epochs, evaluations, logs and checkpoints, and going on after being killed.
+
+A checkpoint holds all that an epoch changes, and the order of the data is a pure function of
+(seed, epoch), so a run that was killed and started again by the same command repeats the losses of
+one that was not. What is inside a step lives in `optimization`, what is in a batch in
+`pair_source`; here is only the order of events.
+"""
+
+import csv
+import dataclasses
+import importlib.util
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from atmodist.learning import checkpoints
+from atmodist.learning.configuration import CONTINUABLE, TrainingConfig
+from atmodist.learning.optimization import Optimization, is_finite
+from atmodist.learning.pair_source import PairSource, open_source
+from atmodist.learning.pretext import encoder_of, pretext_model
+from atmodist.learning.schedules import Schedule, make_schedule
+from atmodist.learning.scores import classification_scores, mean_scores
+from atmodist.outputs import atomic_path, plain_config, write_json, write_manifest
+from atmodist.samples.normalization import Normalization
+
+LOOK_EVERY = 20  # steps between two looks at the loss; a look waits for the accelerator
+LAST_EVALUATIONS = 5  # averaged in evaluation.json, lest a lucky one be reported
+
+
+class TrainingDivergedError(ValueError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes:
+        output: The folder with the network.
+        epochs: Epochs trained.
+        best: Scores of the best epoch by evaluation loss, with `epoch`.
+        last: Mean scores of the last evaluations.
+        num_last: How many these are.
+    """
+
+    output: Path
+    epochs: int
+    best: dict[str, Any]
+    last: dict[str, Any]
+    num_last: int
+
+    def summary(self) -> str:
+        """One line: how good, where, what next."""
+        best, last = self.best, self.last
+        return (
+            f"Trained {self.epochs} epochs; the best is epoch {best['epoch']} (evaluation loss "
+            f"{best['loss']:.3f}, accuracy {best['accuracy']:.3f}, within one class "
+            f"{best['within_one']:.3f}; mean of the last {self.num_last} evaluations "
+            f"{last['accuracy']:.3f} and {last['within_one']:.3f}). Its encoder is "
+            f"{self.output / 'encoder.keras'}, all scores are in "
+            f"{self.output / 'evaluation.json'}. Next: atmodist inspect {self.output}"
+        )
+
+
+def train(config: TrainingConfig, source: PairSource | None = None) -> TrainingResult:
+    """Trains a network, or goes on with one.
+
+    Args:
+        config: What to do; open settings are taken from the architecture's recipe.
+        source: Where pairs come from; by default the records that `config` names.
+
+    Raises:
+        ValueError: If the output folder holds another run, or the records do not suit.
+        TrainingDivergedError: If the loss became infinite or no number.
+    """
+    run = TrainingRun(config, source)
+    with run.source.guard():
+        run.go_on()
+    return run.finish()
+
+
+class TrainingRun:
+    """The state of a run between two epochs."""
+
+    def __init__(self, config: TrainingConfig, source: PairSource | None = None):
+        self.config = config = config.resolved()
+        self.output = config.output
+        keras.utils.set_random_seed(config.seed)
+        if config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        self.source = source or open_source(config)
+        self.epoch = 0  # epochs done
+        self.step = 0  # steps done
+        self.history: list[dict[str, Any]] = []
+        self.evaluations: list[dict[str, Any]] = []
+        previous = self._previous_state()
+        self.steps_per_epoch = self._count_steps()
+        self.schedule: Schedule = make_schedule(config, self.num_epochs * self.steps_per_epoch)
+        network = pretext_model(
+            config.architecture, self.source.input_shape, self.source.num_classes
+        )
+        self.optimization = Optimization(network, config)
+        self.output.mkdir(parents=True, exist_ok=True)
+        if self.source.normalization is not None:
+            self.source.normalization.save(self.output / "normalization.json")
+        checkpoints.remove_leftovers(self.output)
+        if previous is not None:
+            self._take_up(previous)
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of the whole run."""
+        return int(self.config.epochs or 1)
+
+    def go_on(self) -> None:
+        """Trains the epochs that are missing."""
+        writer = _summary_writer(self.output)
+        while self.epoch < self.num_epochs:
+            started = time.perf_counter()
+            losses = self._train_epoch()
+            seconds = time.perf_counter() - started
+            self.schedule.after_epoch(losses["loss"])
+            self.epoch += 1
+            pairs = self.steps_per_epoch * int(self.config.batch_size or 1)
+            row = {
+                "epoch": self.epoch,
+                "step": self.step,
+                "learning_rate": self.schedule.learning_rate(self.step - 1),
+                **losses,
+                **self._evaluate(),
+                "seconds": round(seconds, 3),
+                "pairs_per_second": round(pairs / seconds, 2),
+            }
+            self.history.append(row)
+            self._save()
+            self._log(row, writer)
+
+    def finish(self) -> TrainingResult:
+        """Writes the best network, its scores and the manifest."""
+        best = self._best()
+        network = keras.models.load_model(
+            checkpoints.path(self.output, best["epoch"]) / checkpoints.NETWORK, compile=False
+        )
+        last = self.evaluations[-LAST_EVALUATIONS:]
+        last_mean = {**mean_scores(last), "epochs": [scores["epoch"] for scores in last]}
+        save_network(network, self.output / "pretext.keras")
+        save_network(encoder_of(network), self.output / "encoder.keras")
+        write_json(
+            self.output / "evaluation.json",
+            {
+                "labels": list(range(1, self.source.num_classes + 1)),
+                "chance": 1 / self.source.num_classes,
+                "best": best,
+                f"mean_of_last_{len(last)}": last_mean,
+                "last": self.evaluations[-1],
+            },
+        )
+        write_manifest(
+            self.output / "manifest.json",
+            command="rplearn-train",
+            config=self.config,
+            seed=self.config.seed,
+            inputs=self.source.files,
+            normalization=self._normalization_identity(),
+            num_train=self.source.num_train,
+            num_evaluation=self.source.num_evaluation,
+            best_epoch=best["epoch"],
+        )
+        return TrainingResult(
+            output=self.output, epochs=self.epoch, best=best, last=last_mean, num_last=len(last)
+        )
+
+    def _train_epoch(self) -> dict[str, float]:
+        self.optimization.reset()
+        batches = self.source.training_batches(self.epoch).take(self.steps_per_epoch)
+        label = f"epoch {self.epoch + 1}/{self.num_epochs}"
+        with tqdm(total=self.steps_per_epoch, desc=label, unit="step", disable=None) as bar:
+            for number, (pairs, labels) in enumerate(batches, start=1):
+                rate = self.schedule.learning_rate(self.step)
+                self.optimization.step(pairs, labels, number=self.step, learning_rate=rate)
+                self.step += 1
+                if number % LOOK_EVERY == 0:
+                    losses = self._checked_losses(rate)
+                    bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
+                bar.update()
+        if number != self.steps_per_epoch:
+            raise ValueError(
+                f"the records gave {number} batches in epoch {self.epoch + 1}, but "
+                f"{self.steps_per_epoch} were announced; are some shards missing?"
+            )
+        return self._checked_losses(rate)
+
+    def _checked_losses(self, rate: float) -> dict[str, float]:
+        losses = self.optimization.losses()
+        if not is_finite(losses):
+            last = self.epoch and checkpoints.path(self.output, self.epoch)
+            raise TrainingDivergedError(
+                f"the training loss became {losses['loss']} in epoch {self.epoch + 1} (step "
+                f"{self.step}, learning rate {rate:g}); "
+                + (f"the last good checkpoint is {last}. " if last else "there is no checkpoint. ")
+                + "Try a smaller --learning_rate and another --output."
+            )
+        return losses
+
+    def _evaluate(self) -> dict[str, Any]:
+        """Scores the network when it is due; returns the columns for the log."""
+        self.optimization.synchronize()
+        due = self.epoch % self.config.evaluate_every == 0 or self.epoch == self.num_epochs
+        if due:
+            self.evaluations.append({"epoch": self.epoch, **self.evaluate()})
+        names = ("loss", "accuracy", "within_one", "top3")
+        scores = self.evaluations[-1] if due else dict.fromkeys(names)
+        return {f"evaluation_{name}": scores[name] for name in names}
+
+    def evaluate(self) -> dict[str, Any]:
+        """Scores the network on the evaluation split."""
+        logits, labels = [], []
+        batches = self.source.evaluation_batches()
+        if self.config.evaluation_steps:
+            batches = batches.take(self.config.evaluation_steps)
+        for pairs, truth in tqdm(batches, desc="evaluation", leave=False, disable=None):
+            logits.append(self.optimization.predict(pairs))
+            labels.append(np.asarray(truth))
+        return classification_scores(np.concatenate(logits), np.concatenate(labels))
+
+    def _best(self) -> dict[str, Any]:
+        return min(self.evaluations, key=lambda scores: scores["loss"])
+
+    def _save(self) -> None:
+        checkpoints.save(
+            self.output,
+            self.epoch,
+            network=self.optimization.network,
+            arrays=self.optimization.state(),
+            state={
+                "epoch": self.epoch,
+                "step": self.step,
+                "steps_per_epoch": self.steps_per_epoch,
+                "schedule": self.schedule.state(),
+                "history": self.history,
+                "evaluations": self.evaluations,
+                "normalization": self._normalization_identity(),
+                "num_classes": self.source.num_classes,
+                "config": plain_config(self.config),
+            },
+        )
+        kept = [self.epoch]
+        if self.evaluations:
+            best = self._best()
+            kept.append(best["epoch"])
+            summary = {name: best[name] for name in ("epoch", "loss", "accuracy", "within_one")}
+            place = checkpoints.path(self.output, best["epoch"]).relative_to(self.output)
+            write_json(self.output / "best.json", {**summary, "checkpoint": str(place)})
+        if self.config.keep_checkpoints:
+            checkpoints.prune(self.output, keep=self.config.keep_checkpoints, besides=kept)
+
+    def _log(self, row: dict[str, Any], writer: Any) -> None:
+        write_log(self.output / "log.csv", self.history)
+        if writer is not None:
+            with writer.as_default():
+                for name, value in row.items():
+                    if isinstance(value, int | float) and name not in ("epoch", "step"):
+                        tf.summary.scalar(name, value, step=row["step"])
+            writer.flush()
+        scores = "".join(
+            f", {name.replace('_', ' ')} {row[name]:.3f}"
+            for name in ("evaluation_loss", "evaluation_accuracy", "evaluation_within_one")
+            if row[name] is not None
+        )
+        tqdm.write(
+            f"epoch {row['epoch']}/{self.num_epochs}: loss {row['loss']:.3f}, accuracy "
+            f"{row['accuracy']:.3f}{scores}, {row['pairs_per_second']:.0f} pairs/s"
+        )
+
+    def _previous_state(self) -> dict[str, Any] | None:
+        """Finds the last checkpoint; refuses what cannot be gone on with."""
+        done = checkpoints.epochs(self.output)
+        saved = self.output / "normalization.json"
+        if done and not self.config.resume:
+            raise ValueError(
+                f"{self.output} already holds a run of {done[-1]} epochs; choose another --output, "
+                "or go on with it by --resume true."
+            )
+        if done and saved.is_file() and self.source.normalization is not None:
+            self.source.normalization.require_same(
+                Normalization.load(saved),
+                ours=f"the records in {self.config.records}",
+                theirs=f"the network in {self.output}",
+            )
+        if not done:
+            return None
+        state = checkpoints.load_state(self.output, done[-1])
+        check_same_run(state["config"], self.config, self.output)
+        if state["num_classes"] != self.source.num_classes:
+            raise ValueError(
+                f"the network in {self.output} tells {state['num_classes']} labels apart, the "
+                f"records in {self.config.records} have {self.source.num_classes}."
+            )
+        return state
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        if state["steps_per_epoch"] != self.steps_per_epoch:
+            raise ValueError(
+                f"the run in {self.output} had {state['steps_per_epoch']} steps per epoch, these "
+                f"records give {self.steps_per_epoch}; choose another --output."
+            )
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.history, self.evaluations = state["history"], state["evaluations"]
+        self.schedule.restore(state["schedule"])
+        self.optimization.restore(checkpoints.load_arrays(self.output, self.epoch))
+        write_log(self.output / "log.csv", self.history)
+        if self.epoch < self.num_epochs:
+            tqdm.write(f"going on after epoch {self.epoch} of {self.output}")
+        elif not self.evaluations or self.evaluations[-1]["epoch"] != self.epoch:
+            self.evaluations.append({"epoch": self.epoch, **self.evaluate()})
+
+    def _count_steps(self) -> int:
+        batch_size = int(self.config.batch_size or 1)
+        available = self.source.num_train // batch_size
+        if available < 1 or self.source.num_evaluation < 1:
+            raise ValueError(
+                f"{self.config.records} has {self.source.num_train} pairs for training and "
+                f"{self.source.num_evaluation} for evaluation; needed are at least one batch "
+                f"({batch_size}) and one pair. Try a smaller --batch_size, or more records."
+            )
+        return min(available, self.config.steps_per_epoch or available)
+
+    def _normalization_identity(self) -> str | None:
+        normalization = self.source.normalization
+        return None if normalization is None else normalization.identity
+
+
+def check_same_run(before: dict[str, Any], config: TrainingConfig, output: Path) -> None:
+    """Raises `ValueError` if a run would go on under another configuration."""
+    free = set(CONTINUABLE)
+    if config.schedule == "cosine":
+        free.remove("epochs")  # the end decides the whole curve
+    now = plain_config(dataclasses.asdict(config))
+    changed = [
+        f"{name}={before.get(name)!r} (now {value!r})"
+        for name, value in now.items()
+        if name not in free and before.get(name) != value
+    ]
+    if changed:
+        raise ValueError(
+            f"the run in {output} was started with {', '.join(changed)}; give the same settings "
+            "to go on with it, or another --output."
+        )
+
+
+def save_network(network: keras.Model, path: Path) -> None:
+    """Saves a network as one `.keras` file, atomically."""
+    with atomic_path(path) as temporary:
+        named = temporary.with_name(f"{temporary.name}.keras")  # Keras insists on the suffix
+        try:
+            network.save(named)
+            named.replace(temporary)
+        finally:
+            named.unlink(missing_ok=True)
+
+
+def write_log(path: Path, history: list[dict[str, Any]]) -> None:
+    """Writes the CSV log of a run, one row per epoch."""
+    if not history:
+        return
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        rows = csv.DictWriter(file, fieldnames=list(history[0]))
+        rows.writeheader()
+        rows.writerows(history)
+
+
+def _summary_writer(output: Path) -> Any:
+    # TensorFlow does not install TensorBoard, and fails at the first scalar without it.
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    return tf.summary.create_file_writer(str(output / "tensorboard"))

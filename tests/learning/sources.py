@@ -1,0 +1,83 @@
+"""Made-up pairs in memory, for tests of training."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from atmodist.learning import networks
+from atmodist.learning.augmentation import random_mirror
+from atmodist.learning.pair_source import numbered_map
+from atmodist.samples.normalization import Normalization
+
+# Two convolutions each: for tests of how a run goes, not of what it learns.
+MICRO = networks.Architecture(
+    name="resnet-tiny",
+    spec=networks.ResidualSpec(
+        stem_filters=4,
+        stem_kernel=3,
+        stem_stride=4,
+        stages=(networks.Stage(filters=4, blocks=1),),
+        momentum=0.9,
+    ),
+    head=networks.HeadSpec(stages=(networks.Stage(filters=8, blocks=0),), pool=True),
+)
+
+CHANNELS = ("divergence", "vorticity")
+
+
+def normalization(mean=(0.0, 0.0), std=(1e-5, 2e-5)):
+    return Normalization(
+        channels=CHANNELS, mean=mean, std=std, log_mean=(0.01, 0.02), log_std=(0.16, 0.15)
+    )
+
+
+def decorrelating_pairs(count, num_classes=4, size=32, seed=0):
+    """Pairs of coarse random fields whose correlation falls from 1 towards 0 with the label."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, num_classes, count).astype(np.int32)
+    correlation = (1.0 - labels / num_classes)[:, None, None, None]
+    first, other = (
+        rng.standard_normal((2, count, size // 4, size // 4, 2)).repeat(4, axis=2).repeat(4, axis=3)
+    )
+    second = correlation * first + np.sqrt(1 - correlation**2) * other
+    return np.stack([first, second], axis=1).astype(np.float32), labels
+
+
+class ArraySource:
+    """Pairs from arrays; the order is a function of (seed, epoch), as for records."""
+
+    def __init__(self, train, evaluation, *, batch_size, seed=0, num_classes=4, mirror=False):
+        self.train, self.evaluation = train, evaluation
+        self.batch_size, self.seed, self.mirror = batch_size, seed, mirror
+        self.input_shape = train[0].shape[2:]
+        self.num_classes = num_classes
+        self.normalization = normalization()
+        self.num_train, self.num_evaluation = len(train[1]), len(evaluation[1])
+        self.files: tuple[Path, ...] = ()
+
+    def training_batches(self, epoch):
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_train)
+        pairs, labels = self.train
+        batches = tf.data.Dataset.from_tensor_slices((pairs[order], labels[order]))
+        batches = batches.batch(self.batch_size, drop_remainder=True)
+        if self.mirror:
+            mirror = random_mirror(self.seed, epoch, CHANNELS, self.normalization)
+            return numbered_map(batches, mirror)
+        return batches
+
+    def evaluation_batches(self):
+        return tf.data.Dataset.from_tensor_slices(self.evaluation).batch(self.batch_size)
+
+    def guard(self):
+        return contextlib.nullcontext()
+
+
+def array_source(num_train=256, num_evaluation=64, batch_size=32, **options):
+    return ArraySource(
+        decorrelating_pairs(num_train, seed=1),
+        decorrelating_pairs(num_evaluation, seed=2),
+        batch_size=batch_size,
+        **options,
+    )

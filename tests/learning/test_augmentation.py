@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from atmodist.learning.augmentation import mirror_north_south, random_mirror
+from tests.learning.sources import CHANNELS, normalization
+
+
+def physical_fields(count=3):
+    rng = np.random.default_rng(5)
+    return rng.standard_normal((count, 6, 8, 2)) * [1e-5, 2e-5] + [1e-6, 5e-6]
+
+
+@pytest.mark.parametrize("mean", [(0.0, 0.0), (1e-6, 5e-6)])  # with and without a mean flow
+def test_mirroring_normalised_fields_is_mirroring_physical_ones(mean):
+    scheme, fields = normalization(mean=mean), physical_fields()
+    expected = fields[:, ::-1].copy()
+    expected[..., 1] *= -1.0  # vorticity is a pseudo-scalar, divergence is not
+    mirrored = mirror_north_south(scheme(fields), CHANNELS, scheme)
+    assert_allclose(mirrored, scheme(expected), rtol=1e-9, atol=1e-9)
+
+
+def test_without_normalisation_only_the_sign_changes():
+    fields = physical_fields()
+    mirrored = np.asarray(mirror_north_south(fields, CHANNELS))
+    assert_array_equal(mirrored[..., 0], fields[:, ::-1, :, 0])
+    assert_array_equal(mirrored[..., 1], -fields[:, ::-1, :, 1])
+    scalars = mirror_north_south(fields, ("temperature", "divergence"))
+    assert_array_equal(scalars, fields[:, ::-1])
+
+
+@pytest.mark.parametrize("mean", [(0.0, 0.0), (0.0, 5e-6)])
+def test_mirroring_twice_gives_the_fields_again(mean):
+    scheme = normalization(mean=mean)
+    fields = scheme(physical_fields().astype(np.float32))
+    twice = mirror_north_south(mirror_north_south(fields, CHANNELS, scheme), CHANNELS, scheme)
+    assert_allclose(twice, fields, atol=1e-5)  # float32: values up to 5, a few roundings
+
+
+def test_half_of_the_pairs_are_mirrored_and_both_fields_alike():
+    pairs = np.random.default_rng(0).standard_normal((400, 2, 4, 4, 2)).astype(np.float32)
+    scheme = normalization()
+    augmented = np.asarray(random_mirror(1, 0, CHANNELS, scheme)(0, pairs))
+    mirrored = np.asarray(mirror_north_south(pairs, CHANNELS, scheme))
+    untouched = (augmented == pairs).all(axis=(2, 3, 4))
+    turned = (augmented == mirrored).all(axis=(2, 3, 4))
+    assert_array_equal(untouched, ~turned)
+    assert_array_equal(turned[:, 0], turned[:, 1])
+    assert 150 < turned[:, 0].sum() < 250  # 200 ± 5 standard deviations
+
+
+def test_the_choice_is_a_function_of_seed_epoch_and_batch():
+    pairs = np.random.default_rng(0).standard_normal((64, 2, 2, 2, 2)).astype(np.float32)
+
+    def augmented(seed, epoch, batch):
+        return np.asarray(random_mirror(seed, epoch, CHANNELS, None)(batch, pairs))
+
+    assert_array_equal(augmented(1, 2, 3), augmented(1, 2, 3))
+    for other in ((2, 2, 3), (1, 3, 3), (1, 2, 4)):
+        assert (augmented(1, 2, 3) != augmented(*other)).any()

@@ -1,0 +1,53 @@
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from atmodist.learning.configuration import RECIPES, TrainingConfig
+
+
+def test_open_settings_come_from_the_recipe_and_given_ones_stay():
+    config = TrainingConfig(records="pairs", batch_size=7).resolved()
+    assert (config.optimizer, config.learning_rate, config.schedule) == ("sgd", 0.1, "plateau")
+    assert config.batch_size == 7
+    assert config.resolved() == config
+
+
+@pytest.mark.parametrize("architecture", list(RECIPES))
+def test_recipes_leave_nothing_open(architecture):
+    config = TrainingConfig(records="pairs", architecture=architecture).resolved()
+    fields = {field.name for field in dataclasses.fields(TrainingConfig)}
+    assert set(RECIPES[architecture]) < fields
+    assert all(getattr(config, name) is not None for name in RECIPES[architecture])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"architecture": "resnet-huge"}, "`architecture` must be one of resnet-small"),
+        ({"optimizer": "adam"}, "`optimizer` must be one of sgd, adamw"),
+        ({"schedule": "linear"}, "`schedule` must be one of"),
+        ({"epochs": 0}, "`epochs` must be a positive integer; got epochs=0"),
+        ({"batch_size": 2.5}, "`batch_size` must be a positive integer"),
+        ({"batch_size": True}, "`batch_size` must be"),
+        ({"evaluate_every": None}, "`evaluate_every` must be a positive integer"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be a positive number"),
+        ({"ema": 1.0}, "`ema` must be at least 0 and below 1"),
+        ({"plateau_factor": 1.0}, "`plateau_factor` must be between 0 and 1"),
+        ({"max_label": 1}, "`max_label` must be an integer above 1"),
+        ({"seed": -1}, "`seed` must be"),
+    ],
+)
+def test_bad_values_are_refused_with_name_and_value(setting, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(records="pairs", **setting)
+
+
+def test_the_configuration_imports_nothing_heavy():
+    code = (
+        "import sys, atmodist.learning.configuration;"
+        "print({'tensorflow', 'keras', 'matplotlib', 'pyshtools', 'xarray'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "set()"

@@ -1,0 +1,86 @@
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from atmodist.learning import networks
+from atmodist.learning.configuration import RECIPES
+
+
+def shapes(encoder):
+    return {name: tuple(output.shape[1:]) for name, output in encoder.output.items()}
+
+
+def test_resnet_small_is_the_reference_network():
+    encoder = networks.encoder("resnet-small", (160, 160, 2))
+    assert encoder.count_params() == 2_277_712
+    assert shapes(encoder) == {
+        "stage1": (40, 40, 16),
+        "stage2": (20, 20, 32),
+        "stage3": (10, 10, 64),
+        "stage4": (5, 5, 128),
+    }
+    assert all(encoder.get_layer(name).output.shape[1:] == s for name, s in shapes(encoder).items())
+    norms = [la for la in encoder.layers if isinstance(la, keras.layers.BatchNormalization)]
+    convolutions = [la for la in encoder.layers if isinstance(la, keras.layers.Conv2D)]
+    assert len(norms) == 1 + 4 * 6 * 2
+    assert len(convolutions) == len(norms) + 3  # a bare projection where channels change
+    assert {norm.epsilon for norm in norms} == {1.001e-5}
+    assert {float(la.kernel_regularizer.l2) for la in convolutions} == {1e-4}
+    assert {type(la.kernel_initializer).__name__ for la in convolutions} == {"HeNormal"}
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_resnet_tiny_is_small_and_names_its_stages(size):
+    encoder = networks.encoder("resnet-tiny", (size, size, 2))
+    assert encoder.count_params() < 1_000_000
+    assert [*shapes(encoder)] == [f"stage{k}" for k in range(1, len(shapes(encoder)) + 1)]
+    coarsest = [*shapes(encoder).values()][-1]
+    assert coarsest[0] == size // networks.architecture("resnet-tiny").spec.stride
+
+
+def test_every_architecture_has_a_recipe():
+    assert set(networks.ARCHITECTURES) == set(RECIPES)
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_any_number_of_channels_and_any_multiple_of_the_stride(channels):
+    encoder = networks.encoder("resnet-small", (32, 96, channels))
+    assert encoder.input_shape == (None, 32, 96, channels)
+    assert shapes(encoder)["stage4"] == (1, 3, 128)
+
+
+def test_an_open_shape_takes_fields_of_any_extent():
+    encoder = networks.encoder("resnet-tiny", (None, None, 1))
+    features = encoder(np.zeros((1, 24, 40, 1), np.float32))
+    assert features["stage3"].shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((150, 160, 2), r"150 grid points in latitude, but .* multiple of 32"),
+        ((160, 16, 2), r"16 grid points in longitude"),
+        ((160, 160, 0), r"at least one channel"),
+        ((160, 160), r"\(latitude, longitude, channel\)"),
+    ],
+)
+def test_shapes_that_the_strides_forbid_are_refused(shape, message):
+    with pytest.raises(ValueError, match=message):
+        networks.encoder("resnet-small", shape)
+
+
+def test_unknown_architectures_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"'resnet-huge'; choose one of: resnet-small"):
+        networks.architecture("resnet-huge")
+
+
+def test_a_saved_encoder_loads_in_safe_mode_with_its_stages(tmp_path):
+    encoder = networks.encoder("resnet-tiny", (32, 32, 2))
+    encoder.save(tmp_path / "encoder.keras")
+    again = keras.models.load_model(tmp_path / "encoder.keras", safe_mode=True)
+    field = np.random.default_rng(0).standard_normal((2, 32, 32, 2)).astype(np.float32)
+    before, after = encoder(field), again(field)
+    assert list(before) == list(after)
+    for stage in before:
+        assert_array_equal(before[stage], after[stage])

@@ -1,0 +1,104 @@
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from atmodist.learning.configuration import TrainingConfig
+from atmodist.learning.optimization import Optimization, make_optimizer, smoothed_targets
+
+
+def config(**options):
+    return TrainingConfig(records="pairs", architecture="resnet-tiny", **options).resolved()
+
+
+def small_network():
+    keras.utils.set_random_seed(0)
+    pair = keras.Input((2, 4, 4, 2))
+    x = keras.layers.Reshape((4, 4, 4))(pair)
+    x = keras.layers.BatchNormalization(momentum=0.9)(keras.layers.Conv2D(3, 3)(x))
+    return keras.Model(pair, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+
+
+def batches(count):
+    rng = np.random.default_rng(1)
+    for _ in range(count):
+        yield (
+            rng.standard_normal((8, 2, 4, 4, 2)).astype(np.float32) + 1.0,
+            rng.integers(0, 3, 8).astype(np.int32),
+        )
+
+
+def test_the_average_covers_weights_and_moving_statistics():
+    optimization = Optimization(small_network(), config(ema=0.9))
+    expected = [np.array(w) for w in optimization.trained.get_weights()]
+    for number, (pairs, labels) in enumerate(batches(4)):
+        optimization.step(pairs, labels, number=number, learning_rate=0.1)
+        d = min(0.9, (1 + number) / (10 + number))
+        weights = optimization.trained.get_weights()
+        expected = [d * e + (1 - d) * w for e, w in zip(expected, weights, strict=True)]
+    optimization.synchronize()
+    names = [weight.path.split("/")[-1] for weight in optimization.network.weights]
+    assert {"kernel", "gamma", "moving_mean", "moving_variance"} <= set(names)
+    for average, e in zip(optimization.network.get_weights(), expected, strict=True):
+        assert_allclose(average, e, rtol=1e-5, atol=1e-6)
+    latest = optimization.trained.get_weights()
+    assert any((a != b).any() for a, b in zip(latest, expected, strict=True))
+
+
+def test_without_average_the_latest_weights_are_evaluated():
+    optimization = Optimization(small_network(), config(ema=0.0))
+    for number, (pairs, labels) in enumerate(batches(2)):
+        optimization.step(pairs, labels, number=number, learning_rate=0.1)
+    optimization.synchronize()
+    for a, b in zip(
+        optimization.network.get_weights(), optimization.trained.get_weights(), strict=True
+    ):
+        assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("options", [{"ema": 0.9}, {"ema": 0.0, "optimizer": "sgd"}])
+def test_a_restored_state_goes_on_the_same(options):
+    whole, data = Optimization(small_network(), config(**options)), list(batches(4))
+    for number in range(2):
+        whole.step(*data[number], number=number, learning_rate=0.1)
+    resumed = Optimization(small_network(), config(**options))
+    resumed.restore({name: np.copy(array) for name, array in whole.state().items()})
+    for number in range(2, 4):
+        for optimization in (whole, resumed):
+            optimization.step(*data[number], number=number, learning_rate=0.1)
+    for name, array in whole.state().items():
+        assert_array_equal(array, resumed.state()[name], err_msg=name)
+
+
+def test_the_state_of_another_optimiser_is_refused():
+    sgd = Optimization(small_network(), config(optimizer="sgd"))
+    adamw = Optimization(small_network(), config(optimizer="adamw"))
+    with pytest.raises(ValueError, match="another network or optimiser"):
+        adamw.restore(sgd.state())
+
+
+def test_losses_are_means_over_steps_and_start_anew():
+    optimization = Optimization(small_network(), config(ema=0.0, optimizer="sgd"))
+    singles = []
+    for pairs, labels in batches(3):
+        optimization.reset()
+        optimization.step(pairs, labels, number=0, learning_rate=1e-9)
+        singles.append(optimization.losses()["loss"])
+    optimization.reset()
+    for pairs, labels in batches(3):
+        optimization.step(pairs, labels, number=0, learning_rate=1e-9)
+    assert optimization.losses()["loss"] == pytest.approx(np.mean(singles), rel=1e-5)
+
+
+def test_sgd_clips_each_variable_adamw_all_together():
+    assert make_optimizer(config(optimizer="sgd")).clipnorm == 5.0
+    assert make_optimizer(config(optimizer="sgd")).global_clipnorm is None
+    assert make_optimizer(config(optimizer="adamw")).global_clipnorm == 5.0
+
+
+def test_smoothing_goes_to_neighbours_in_time_and_rows_sum_to_one():
+    targets = smoothed_targets(4, 0.2)
+    assert_allclose(targets.sum(axis=1), 1.0, rtol=1e-6)
+    assert_allclose(targets[1], [0.1, 0.8, 0.1, 0.0], atol=1e-7)
+    assert_allclose(targets[0], [0.8, 0.2, 0.0, 0.0], atol=1e-7)
+    assert_array_equal(smoothed_targets(5, 0.0), np.eye(5))

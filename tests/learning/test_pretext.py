@@ -1,0 +1,68 @@
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from atmodist.learning.pretext import encoder_of, pretext_model, side_by_side
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    keras.utils.set_random_seed(3)
+    return pretext_model("resnet-tiny", (32, 32, 2), 5)
+
+
+def random_pairs(count=4):
+    rng = np.random.default_rng(7)
+    return rng.standard_normal((count, 2, 32, 32, 2)).astype(np.float32)
+
+
+def test_the_reference_model_has_its_number_of_parameters():
+    model = pretext_model("resnet-small", (160, 160, 2), 23)
+    assert model.count_params() == 2_747_856
+    assert model.output.shape == (None, 23)
+    assert model.get_layer("head2_relu").output.shape == (None, 3, 3, 128)
+    assert not model.get_layer("logits").use_bias
+
+
+def test_the_earlier_field_comes_first_at_every_place():
+    features = np.arange(4 * 2 * 3 * 5, dtype=np.float32).reshape(4, 2, 3, 5)
+    joined = np.asarray(side_by_side(features))
+    assert_array_equal(joined[..., :5], features[0::2])
+    assert_array_equal(joined[..., 5:], features[1::2])
+
+
+def test_pairs_do_not_mix(tiny):
+    pairs, order = random_pairs(), [2, 0, 3, 1]
+    # Tolerance: convolutions may sum in another order elsewhere in the batch.
+    assert_allclose(tiny(pairs[order]), np.asarray(tiny(pairs))[order], atol=1e-5)
+    assert_allclose(tiny(pairs[:1]), tiny(pairs)[:1], atol=1e-5)
+
+
+def test_the_order_within_a_pair_counts(tiny):
+    pairs = random_pairs()
+    assert np.abs(np.asarray(tiny(pairs)) - tiny(pairs[:, ::-1])).max() > 1e-3
+
+
+def test_one_encoder_serves_both_fields(tiny):
+    pairs = random_pairs()
+    encoder = encoder_of(tiny)
+    assert {id(weight) for weight in encoder.weights} < {id(weight) for weight in tiny.weights}
+    stage = [*encoder.output][-1]
+    assert encoder(pairs[:, 0])[stage].shape[0] == len(pairs)
+
+
+def test_a_saved_model_loads_in_safe_mode(tiny, tmp_path):
+    tiny.save(tmp_path / "pretext.keras")
+    again = keras.models.load_model(tmp_path / "pretext.keras", safe_mode=True)
+    pairs = random_pairs()
+    assert_array_equal(tiny(pairs), again(pairs))
+    assert [*encoder_of(again).output] == [*encoder_of(tiny).output]
+    kinds = {type(layer) for layer in again.layers}
+    assert keras.layers.Lambda not in kinds
+
+
+@pytest.mark.parametrize("count", [1, 2.0, None])
+def test_the_number_of_classes_is_checked(count):
+    with pytest.raises(ValueError, match="`num_classes` must be an integer above 1"):
+        pretext_model("resnet-tiny", (32, 32, 2), count)
