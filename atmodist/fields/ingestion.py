@@ -203,7 +203,7 @@ def ingest(config: IngestConfig) -> IngestSummary:
             resumed = len(writer.written)
             skipped = _write(writer, plan, recipe, config)
     except OSError as error:
-        if isinstance(error, FileNotFoundError):
+        if error.filename in paths:  # a source that vanished
             raise
         raise OSError(f"cannot write {output}: {error.strerror or error}") from error
     with Archive(output) as archive:

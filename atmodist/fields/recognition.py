@@ -67,7 +67,10 @@ class Level:
     unit: str = ""
 
     def __str__(self) -> str:
-        return "unknown" if self.value is None else f"{self.value:g} {self.unit}".strip()
+        if self.value is None:
+            return "unknown"
+        after = self.unit in ("hPa", "m", "")
+        return f"{self.value:g} {self.unit}".strip() if after else f"{self.unit} {self.value:g}"
 
 
 @dataclass(frozen=True)
