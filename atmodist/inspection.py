@@ -70,7 +70,7 @@ def describe_records(records: RecordSet, verify: bool) -> str:
 
 
 def describe_network(path: Path) -> str:
-    """Inputs, outputs and size of a saved Keras model, and the normalisation it was trained with."""
+    """Inputs, outputs and size of a saved Keras model, and the normalisation beside it."""
     from atmodist.learning.saving import load_network
 
     model = load_network(path)
@@ -112,8 +112,9 @@ def _inspect_json(path: Path) -> str:
     content = read_json(path)
     if isinstance(content, dict) and content.get("format") == NORMALIZATION_FORMAT:
         return str(Normalization.load(path))
-    if isinstance(content, dict) and "command" in content:
-        versions = ", ".join(f"{k} {v}" for k, v in content.get("versions", {}).items())
-        settings = [f"  {k}: {v}" for k, v in (content.get("config") or {}).items()]
+    parts = [content.get(k) for k in ("config", "versions")] if isinstance(content, dict) else []
+    if parts and all(isinstance(part, dict) for part in parts) and "command" in content:
+        versions = ", ".join(f"{k} {v}" for k, v in content["versions"].items())
+        settings = [f"  {k}: {v}" for k, v in content["config"].items()]
         return "\n".join([f"manifest of {content['command']} ({versions})", *settings])
     raise ValueError(f"{path} is JSON, but neither a normalisation nor a manifest")

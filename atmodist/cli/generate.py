@@ -29,10 +29,17 @@ class GenerateConfig:
         for name in ("num_steps", "num_rows", "step_hours", "truncation"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
+        if self.step_seconds < 1:
+            raise ValueError(f"step_hours must be a second at least; got {self.step_hours}")
         if self.truncation >= self.num_rows:
             raise ValueError(
                 f"truncation must be below num_rows = {self.num_rows}; got {self.truncation}"
             )
+
+    @property
+    def step_seconds(self) -> int:
+        """Seconds between steps."""
+        return round(self.step_hours * 3600)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +57,7 @@ def _generate(config: GenerateConfig) -> str:
         config.output,
         num_steps=config.num_steps,
         num_rows=config.num_rows,
-        step_seconds=round(config.step_hours * 3600),
+        step_seconds=config.step_seconds,
         seed=config.seed,
         truncation=config.truncation,
         compression=config.compression,

@@ -1,5 +1,6 @@
 """`rplearn-data`: draws pairs of patches from an archive and writes them as TFRecord shards."""
 
+import os
 from collections.abc import Sequence
 
 from atmodist.cli.common import command_parser, run_command
@@ -13,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(config: PairSamplerConfig) -> str:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are ours to report, in one line
     from atmodist.samples.sampling import write_pairs
 
     return write_pairs(config)

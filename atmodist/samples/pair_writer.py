@@ -8,11 +8,14 @@ With several workers the ring is shared memory, and both reading and writing are
 
 import concurrent.futures
 import os
-from collections import deque
+import signal
+import threading
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, shared_memory
+from multiprocessing import get_context, parent_process, shared_memory
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,8 @@ from atmodist.samples.configuration import PairSamplerConfig
 from atmodist.samples.normalization import Normalization
 from atmodist.samples.record_format import encode_pair
 from atmodist.samples.shards import write_at
+
+MAX_OPEN_FILES = 256  # per process, of perhaps thousands of shards; limits of 1024 are usual
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class PairWriter:
     ):
         self._config, self._normalization, self._ring = config, normalization, ring
         self._archive = Archive(config.archive)
-        self._files: dict[str, int] = {}
+        self._files: OrderedDict[str, int] = OrderedDict()  # the latest used last
         shape = (2, *config.patch_shape, self._archive.shape[0])
         self._patches = np.empty(shape, np.float32)
 
@@ -111,7 +116,10 @@ class PairWriter:
 
     def _file(self, path: str) -> int:
         if path not in self._files:
+            if len(self._files) == MAX_OPEN_FILES:
+                os.close(self._files.popitem(last=False)[1])
             self._files[path] = os.open(path, os.O_WRONLY)
+        self._files.move_to_end(path)
         return self._files[path]
 
 
@@ -217,6 +225,11 @@ def _pool(
     )
     try:
         yield lambda name, *arguments: pool.submit(_call_worker, name, *arguments)
+    except BrokenProcessPool:
+        raise OSError(
+            "a worker process was killed, perhaps for want of memory; run the same command again "
+            "to go on, with fewer --workers if need be"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
         memory.close()
@@ -224,11 +237,15 @@ def _pool(
 
 
 def _shared_memory(size: int) -> shared_memory.SharedMemory:
+    memory = None
     try:
         memory = shared_memory.SharedMemory(create=True, size=size)
         # Without this, a small /dev/shm would end a worker by a signal in the midst of its work.
         os.posix_fallocate(memory._fd, 0, size)  # type: ignore[attr-defined]
     except OSError as error:
+        if memory is not None:
+            memory.close()
+            memory.unlink()
         raise OSError(
             f"no room for {size / 1e6:.0f} MB of shared memory ({error.strerror}); "
             "use --workers 1, which needs none, or a larger /dev/shm"
@@ -250,9 +267,19 @@ def _start_worker(
     config: PairSamplerConfig, normalization: Normalization, name: str, shape: tuple[int, ...]
 ) -> None:
     global _worker, _worker_memory
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker_memory = shared_memory.SharedMemory(name=name)
     ring = np.ndarray(shape, np.float32, buffer=_worker_memory.buf)
     _worker = PairWriter(config, normalization, ring)
+
+
+def _end_with_parent() -> None:
+    """Ends this process with its parent; a parent that is killed has no chance to do it."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call_worker(name: str, *arguments: Any) -> Any:

@@ -117,7 +117,7 @@ def row_probabilities(
     starts = np.arange(grid.shape[0] - num_rows + 1)
     if not len(starts):
         raise ValueError(f"patches of {num_rows} rows do not fit a grid of {grid.shape[0]} rows")
-    tolerance = 1e-6
+    tolerance = 1e-5  # degrees; coordinates are often rounded to float32
     allowed = (grid.latitude[starts] <= north + tolerance) & (
         grid.latitude[starts + num_rows - 1] >= south - tolerance
     )

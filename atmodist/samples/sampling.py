@@ -31,14 +31,18 @@ from atmodist.samples.configuration import PairSamplerConfig
 from atmodist.samples.normalization import Normalization
 from atmodist.samples.pair_writer import StepPairs, stream_pairs
 from atmodist.samples.pairs import PairPlan, plan_pairs, split_steps
-from atmodist.samples.record_files import compress_shard, shard_name
+from atmodist.samples.record_files import SHARD_NAME, compress_shard, shard_name
 from atmodist.samples.record_format import framed_pair_size
 from atmodist.samples.record_metadata import write_tfds_metadata
 from atmodist.samples.records import RecordSet, Shard
 from atmodist.samples.shards import ShardLayout, lay_out_shards, reserve
 from atmodist.samples.statistics import compute_statistics
 
+# Files in the folder that is being filled; neither of them is part of the result.
+LABEL = "identity.json"  # what is being made
+JOURNAL = "journal"  # what is done
 JOURNAL_ENTRY = np.dtype("<i8")  # a step whose pairs are all written
+NORMALIZATION = "normalization.json"
 
 
 @dataclass(frozen=True)
@@ -85,17 +89,23 @@ def write_pairs(config: PairSamplerConfig) -> str:
         if target.exists():
             return _existing(target, identity)
         splits = make_splits(config, archive, partial)
-        _prepare(partial, identity)
+        _prepare(partial, identity, archive.path)
+        journal = partial / JOURNAL
         try:
-            for split in splits:
-                for path, size in zip(split.paths, split.layout.sizes, strict=True):
-                    reserve(path, int(size))
-        except OSError:
-            remove(partial)
+            work = [unit for split in splits for unit in split.work()]
+            done = set(_read_journal(journal))
+            remaining = [unit for unit in work if unit.step not in done]
+            if remaining:  # else shards may be compressed already, and must not be touched
+                reserve(_sizes(splits))
+            normalization = _normalization(config, archive, splits[0].steps, partial)
+            _stream(config, normalization, remaining, len(work), journal)
+            _finish(config, archive, normalization, splits, partial, identity)
+        except (ValueError, OSError):
+            if not _read_journal(journal):  # nothing worth keeping, and it may fill the disk
+                remove(partial)
             raise
-        normalization = _normalization(config, archive, splits[0].steps, partial)
-        _stream(config, normalization, splits, partial / "journal")
-        _finish(config, archive, normalization, splits, partial, identity)
+    for name in (LABEL, JOURNAL):
+        (partial / name).unlink()
     replace(partial, target)
     return _summary(target)
 
@@ -132,7 +142,7 @@ def _identity(config: PairSamplerConfig, archive: Archive) -> str:
     for name in ("archive", "output", "workers"):  # where and by whom changes nothing
         del settings[name]
     if config.normalization is not None:
-        settings["normalization"] = Normalization.load(config.normalization).identity
+        settings["normalization"] = _given_normalization(config.normalization, archive).identity
     return digest({"archive": archive.fingerprint(), **settings})
 
 
@@ -152,13 +162,29 @@ def _existing(target: Path, identity: str) -> str:
     return f"These records exist already.\n{_summary(target)}"
 
 
-def _prepare(partial: Path, identity: str) -> None:
-    """Keeps what an interrupted run of the same making has written; removes anything else."""
-    label = partial / "identity.json"
-    if not label.is_file() or read_json(label) != identity:
+def _prepare(partial: Path, identity: str, archive: Path) -> None:
+    """Keeps what an interrupted run of the same making has written; removes anything else.
+
+    A fingerprint looks at some fields only, so the archive must also be the same file as before.
+    """
+    label, status = partial / LABEL, archive.stat()
+    making = {"identity": identity, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    if not label.is_file() or read_json(label) != making:
         remove(partial)
         partial.mkdir(parents=True)
-        write_json(label, identity)
+        write_json(label, making)
+    for path in partial.iterdir():
+        kept = (LABEL, JOURNAL, NORMALIZATION)
+        if path.name not in kept and not SHARD_NAME.fullmatch(path.name):
+            remove(path)  # half a file, or metadata that will be written again
+
+
+def _sizes(splits: list[Split]) -> dict[Path, int]:
+    return {
+        path: int(size)
+        for split in splits
+        for path, size in zip(split.paths, split.layout.sizes, strict=True)
+    }
 
 
 def _check_channels(archive: Archive) -> None:
@@ -171,35 +197,39 @@ def _normalization(
     config: PairSamplerConfig, archive: Archive, steps: range, partial: Path
 ) -> Normalization:
     """The normalisation given, or made from the steps of training and kept in `partial`."""
-    path = partial / "normalization.json"
+    path = partial / NORMALIZATION
     if config.normalization is not None:
-        Normalization.load(config.normalization).save(path)
+        _given_normalization(config.normalization, archive).save(path)
     elif not path.is_file():
         compute_statistics(archive, steps).normalization.save(path)
+    return Normalization.load(path)
+
+
+def _given_normalization(path: str, archive: Archive) -> Normalization:
     normalization = Normalization.load(path)
     names = tuple(channel.name for channel in archive.channels)
     if normalization.channels != names:
         raise ValueError(
-            f"{config.normalization} is for the channels {', '.join(normalization.channels)}; "
+            f"{path} is for the channels {', '.join(normalization.channels)}; "
             f"{archive.path} has {', '.join(names)}"
         )
     return normalization
 
 
 def _stream(
-    config: PairSamplerConfig, normalization: Normalization, splits: list[Split], journal: Path
+    config: PairSamplerConfig,
+    normalization: Normalization,
+    remaining: list[StepPairs],
+    num_steps: int,
+    journal: Path,
 ) -> None:
-    """Writes the pairs of all steps that the journal does not list yet."""
-    done = set(_read_journal(journal))
-    work = [unit for split in splits for unit in split.work()]
-    remaining = [unit for unit in work if unit.step not in done]
-    workers = config.workers or os.cpu_count() or 1
+    """Writes the pairs of the remaining of `num_steps` steps; notes each in the journal."""
     with (
         journal.open("ab", buffering=0) as log,
         tqdm(
             desc="pairs",
-            total=len(work) * config.patches_per_step,
-            initial=(len(work) - len(remaining)) * config.patches_per_step,
+            total=num_steps * config.patches_per_step,
+            initial=(num_steps - len(remaining)) * config.patches_per_step,
             unit="pair",
             disable=None,
         ) as bar,
@@ -209,7 +239,12 @@ def _stream(
             log.write(np.array(step, JOURNAL_ENTRY).tobytes())
             bar.update(config.patches_per_step)
 
-        stream_pairs(config, normalization, remaining, workers, on_written)
+        stream_pairs(config, normalization, remaining, _num_workers(config), on_written)
+
+
+def _num_workers(config: PairSamplerConfig) -> int:
+    # Of a shared machine, a job may use fewer cores than it has.
+    return config.workers or len(os.sched_getaffinity(0))
 
 
 def _read_journal(journal: Path) -> list[int]:
@@ -230,9 +265,7 @@ def _finish(
     partial: Path,
     identity: str,
 ) -> None:
-    """Compresses the shards if asked to, and describes them."""
-    (partial / "journal").unlink()
-    (partial / "identity.json").unlink()
+    """Compresses the shards if asked to, and describes them; may be repeated after a kill."""
     records = RecordSet(
         folder=partial,
         dataset=config.dataset,
@@ -272,7 +305,7 @@ def _shards(config: PairSamplerConfig, splits: list[Split]) -> dict[str, tuple[S
             compress_shard(path, config.compression)
         return Shard.measure(path, int(count))
 
-    with ThreadPoolExecutor(config.workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(_num_workers(config)) as pool:
         return {
             split.name: tuple(pool.map(finish, split.paths, split.layout.counts))
             for split in splits

@@ -7,7 +7,7 @@ number of processes, and twice if need be: the same bytes land in the same place
 import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,37 +58,32 @@ def lay_out_shards(position: np.ndarray, sizes: np.ndarray, shard_bytes: float) 
     return ShardLayout(shard_ends - shard_starts, counts, shard, offset)
 
 
-def reserve(path: Path, size: int) -> None:
-    """Makes a file of `size` bytes and reserves its room on disk; keeps what it holds already.
+def reserve(sizes: Mapping[Path, int]) -> None:
+    """Makes files of given sizes and reserves their room on disk; keeps what they hold already.
+
+    Args:
+        sizes: Bytes of each file; all lie in one folder.
 
     Raises:
-        OSError: If there is no room; says how much is needed and how much is free.
+        OSError: If there is no room; says how much is needed in all, and how much is free.
     """
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    folder = next(iter(sizes)).parent
+    free = shutil.disk_usage(folder).free  # before some of it is taken
     try:
-        os.ftruncate(file, size)
-        os.posix_fallocate(file, 0, size)
+        for path, size in sizes.items():
+            _reserve_file(path, size)
     except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise no_room(path, size, error) from None
-        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a disk that cannot reserve
+        if error.errno not in _NO_ROOM:
             raise
-    finally:
-        os.close(file)
-
-
-def no_room(path: Path, size: int, error: OSError) -> OSError:
-    """The error of a disk that is too small, in one sentence."""
-    free = shutil.disk_usage(path.parent).free
-    return OSError(
-        f"no room for {size / 1e6:.1f} MB of records in {path.parent.parent}: {error.strerror} "
-        f"({free / 1e6:.1f} MB free); nothing was replaced"
-    )
+        raise OSError(
+            f"no room for {sum(sizes.values()) / 1e6:.1f} MB of records in {folder.parent}: "
+            f"{error.strerror} ({free / 1e6:.1f} MB free)"
+        ) from None
 
 
 def write_at(file: int, buffers: Sequence[bytes | np.ndarray], offset: int) -> None:
     """Writes buffers one after the other at an offset of an open file, completely."""
-    views = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
+    views = [memoryview(b).cast("B") for b in buffers if len(b)]  # type: ignore[arg-type]
     while views:
         written = os.pwritev(file, views[:_IOV_MAX], offset)
         offset += written
@@ -96,3 +91,15 @@ def write_at(file: int, buffers: Sequence[bytes | np.ndarray], offset: int) -> N
             written -= len(views.pop(0))
         if written:
             views[0] = views[0][written:]
+
+
+def _reserve_file(path: Path, size: int) -> None:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        os.ftruncate(file, size)
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a disk that cannot reserve
+            raise
+    finally:
+        os.close(file)
