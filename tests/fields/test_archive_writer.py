@@ -194,6 +194,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_file(tmp_path, moment, count,
 
     assert steps_found(path) == list(range(min(4 * survivors, NUM_STEPS)))
     assert first.stat().st_mtime_ns == before  # kept, not made again
+    assert not list(tmp_path.rglob("*.tmp"))  # half a file may be large
     assert_complete(write(path))
     assert path.read_bytes() == write(tmp_path / "b.h5").read_bytes()
 
@@ -248,6 +249,22 @@ def test_an_interrupted_append_goes_on(tmp_path):
     with Archive(path) as archive:
         assert len(archive.time) == 3
     assert_complete(write(path, append=True))
+
+
+def test_parts_for_an_archive_that_has_changed_since_are_discarded(tmp_path):
+    path = write(tmp_path / "a.h5", range(3))
+
+    def interrupted():
+        with ArchiveWriter(path, **OPTIONS, append=True) as writer:
+            writer.append(3 * HOUR, field_of(3))
+            raise FailureError
+
+    with pytest.raises(FailureError):
+        interrupted()
+    assert steps_found(path, append=True) == [0, 1, 2, 3]
+    with h5py.File(path, "a") as file:
+        file["data"][0, 1, 5, 5] += 1
+    assert steps_found(path, append=True) == [0, 1, 2]
 
 
 def test_appending_an_earlier_step_is_refused(tmp_path):

@@ -35,7 +35,7 @@ def exactness(kind: str, rows: int) -> int:
     }[kind]
 
 
-@pytest.mark.parametrize(("kind", "rows"), each_kind(2, 4, 32, 33, 180, 181))
+@pytest.mark.parametrize(("kind", "rows"), each_kind(2, 4, 32, 33, 180, 181, 1280))
 def test_kind_is_told_from_coordinates_also_when_rounded_or_shifted(kind, rows):
     grid = make_grid(kind, rows)
     rounded = Grid(grid.latitude.round(3), grid.longitude.round(3))
