@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -115,7 +115,7 @@ class GribReader:
         """
         eccodes = import_eccodes()
         offset, number = place
-        with _reporting(self._path), Path(self._path).open("rb", buffering=0) as file:
+        with _reporting(self._path), _opened(self._path) as file:
             file.seek(offset)
             for _ in range(number + 1):
                 handle = eccodes.codes_grib_new_from_file(file)
@@ -168,7 +168,7 @@ class _Message:
 def _messages(path: str) -> Iterator[tuple[_Message, tuple[int, int]]]:
     """Yields headers, each with its offset and its number among the fields of one message."""
     eccodes = import_eccodes()
-    with _reporting(path), Path(path).open("rb") as file:
+    with _reporting(path), _opened(path) as file:
         last, number = -1, 0
         while True:
             handle = eccodes.codes_grib_new_from_file(file, headers_only=True)
@@ -183,6 +183,18 @@ def _messages(path: str) -> Iterator[tuple[_Message, tuple[int, int]]]:
                 eccodes.codes_release(handle)
         if last < 0:
             raise BrokenFileError(f"{path} holds no GRIB message")
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    """Opens a file of which messages may hold several fields, as those of NCEP do."""
+    eccodes = import_eccodes()
+    eccodes.codes_grib_multi_support_on()
+    with Path(path).open("rb", buffering=0) as file:
+        try:
+            yield file
+        finally:  # eccodes would give what is left of a message to the next file
+            eccodes.codes_grib_multi_support_reset_file(file)
 
 
 @contextmanager
