@@ -38,12 +38,13 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return outputs
 
 
-def training_copy(model: keras.Model) -> keras.Model:
-    """Returns a copy of a network, with the same weights, that trains faster."""
+def training_copy(model: keras.Model, *, fused: bool = True) -> keras.Model:
+    """Returns a copy of a network with the same weights; if `fused`, one that trains faster."""
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         fusible = (
-            type(layer) is keras.layers.BatchNormalization
+            fused
+            and type(layer) is keras.layers.BatchNormalization
             and layer.axis in (-1, 3)
             and layer.center
             and layer.scale

@@ -34,11 +34,12 @@ class Optimization:
     Args:
         network: Maps pairs to logits; receives the weights to be evaluated and saved.
         config: With no setting left open.
+        fused: Whether batch normalisation trains in one kernel; see `acceleration`.
     """
 
-    def __init__(self, network: keras.Model, config: TrainingConfig):
+    def __init__(self, network: keras.Model, config: TrainingConfig, *, fused: bool = True):
         self.network = network
-        self.trained = training_copy(network)
+        self.trained = training_copy(network, fused=fused)
         self.ema = float(config.ema or 0.0)
         self.optimizer = make_optimizer(config)
         self.optimizer.build(self.trained.trainable_variables)

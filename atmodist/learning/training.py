@@ -24,6 +24,7 @@ from atmodist.learning.configuration import CONTINUABLE, TrainingConfig
 from atmodist.learning.optimization import Optimization, is_finite
 from atmodist.learning.pair_source import PairSource, open_source
 from atmodist.learning.pretext import encoder_of, pretext_model
+from atmodist.learning.saving import load_network, save_network
 from atmodist.learning.schedules import Schedule, make_schedule
 from atmodist.learning.scores import classification_scores, mean_scores
 from atmodist.outputs import atomic_path, plain_config, write_json, write_manifest
@@ -144,9 +145,8 @@ class TrainingRun:
     def finish(self) -> TrainingResult:
         """Writes the best network, its scores and the manifest."""
         best = self._best()
-        network = keras.models.load_model(
-            checkpoints.path(self.output, best["epoch"]) / checkpoints.NETWORK, compile=False
-        )
+        best_checkpoint = checkpoints.path(self.output, best["epoch"])
+        network = load_network(best_checkpoint / checkpoints.NETWORK)
         last = self.evaluations[-LAST_EVALUATIONS:]
         last_mean = {**mean_scores(last), "epochs": [scores["epoch"] for scores in last]}
         save_network(network, self.output / "pretext.keras")
@@ -352,17 +352,6 @@ def check_same_run(before: dict[str, Any], config: TrainingConfig, output: Path)
             f"the run in {output} was started with {', '.join(changed)}; give the same settings "
             "to go on with it, or another --output."
         )
-
-
-def save_network(network: keras.Model, path: Path) -> None:
-    """Saves a network as one `.keras` file, atomically."""
-    with atomic_path(path) as temporary:
-        named = temporary.with_name(f"{temporary.name}.keras")  # Keras insists on the suffix
-        try:
-            network.save(named)
-            named.replace(temporary)
-        finally:
-            named.unlink(missing_ok=True)
 
 
 def write_log(path: Path, history: list[dict[str, Any]]) -> None:
