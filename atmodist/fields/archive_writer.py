@@ -84,7 +84,12 @@ class ArchiveWriter:
         field_bytes = 4 * len(self.channels) * grid.shape[0] * grid.shape[1]
         self._steps_per_part = max(1, PART_BYTES // field_bytes)
         self._prepare_folder(identity)
-        self.written = self._seconds_on_disk()
+        self._seconds = self._seconds_on_disk().tolist()
+
+    @property
+    def written(self) -> np.ndarray:
+        """Times of the steps that need not be written again, in seconds. Shape (time,), int64."""
+        return np.array(self._seconds, np.int64)
 
     def append(self, seconds: int, field: np.ndarray) -> None:
         """Adds one step, later than all before.
@@ -97,8 +102,8 @@ class ArchiveWriter:
             ValueError: If the time is not later, the shape differs, or values are missing.
         """
         time = format_seconds(seconds, self.calendar)
-        if len(self.written) and seconds <= self.written[-1]:
-            last = format_seconds(int(self.written[-1]), self.calendar)
+        if self._seconds and seconds <= self._seconds[-1]:
+            last = format_seconds(self._seconds[-1], self.calendar)
             raise ValueError(f"steps must be added in time order; {time} is not after {last}")
         expected = (len(self.channels), *self.grid.shape)
         if field.shape != expected:
@@ -109,7 +114,7 @@ class ArchiveWriter:
         with part.access() as file:
             file["data"][:, len(self._part_seconds)] = field
         self._part_seconds.append(int(seconds))
-        self.written = np.append(self.written, np.int64(seconds))
+        self._seconds.append(int(seconds))
         if len(self._part_seconds) == self._steps_per_part:
             self._finish_part()
 
@@ -211,7 +216,7 @@ class ArchiveWriter:
             remove(temporary)
 
     def _join(self) -> None:
-        if not len(self.written):
+        if not self._seconds:
             raise ValueError(f"nothing was written to {self.path}: there are no steps")
         TimeAxis(self.written, self.calendar)
         # Among the parts, so that what a kill leaves of it is removed with them.
@@ -227,7 +232,7 @@ class ArchiveWriter:
             remove(temporary)
 
     def _write_joined(self, output: Hdf5Output) -> None:
-        shape = (len(self.channels), len(self.written), *self.grid.shape)
+        shape = (len(self.channels), len(self._seconds), *self.grid.shape)
         with output.access() as file:
             file.attrs.update(self._base.attributes if self._base else {})
             create_layout(
