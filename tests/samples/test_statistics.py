@@ -151,6 +151,17 @@ def test_counting_a_part_of_the_values_keeps_the_error_it_states(monkeypatch):
     assert np.any(ours.log_mean != log_mean)
 
 
+def test_the_part_that_is_counted_moves_from_step_to_step(monkeypatch):
+    # One value in 31 of rows of 62 is always the same two columns, were it not to move.
+    monkeypatch.setattr(module, "WHOLE_HISTOGRAM", 0)
+    columns = np.random.default_rng(0).standard_normal(62).astype("f4")
+    archive = FakeArchive(np.broadcast_to(columns, (1, 31, 8, 62)))
+    ours = compute_statistics(archive).normalization
+    _, _, log_mean, log_std = two_passes(archive)
+    assert_allclose(ours.log_mean, log_mean, rtol=0, atol=BINNING * log_std.max())
+    assert_allclose(ours.log_std, log_std, rtol=BINNING)
+
+
 def test_few_different_values_are_counted_exactly():
     data = np.random.default_rng(0).choice([0.0, 0.3, 1.0], (1, 3, 16, 32)).astype("f4")
     archive = FakeArchive(data)
