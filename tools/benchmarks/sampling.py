@@ -163,9 +163,9 @@ def pss(pid: int) -> int:
 def read_all(archive: Path) -> None:
     with h5py.File(archive, "r") as file:
         data = file["data"]
-        field = np.empty((data.shape[0], *data.shape[2:]), np.float32)
+        field = np.empty((data.shape[0], 1, *data.shape[2:]), np.float32)
         for step in range(data.shape[1]):
-            data.read_direct(field, np.s_[:, step])
+            data.read_direct(field, np.s_[:, step : step + 1])
 
 
 def write_bytes(folder: Path, sizes: list[int]) -> float:
