@@ -1,12 +1,19 @@
-"""Exact symmetries of the atmosphere, used to see every pair in two ways.
+"""Symmetries of the atmosphere, used to see every pair in several ways.
 
-Mirrored at the equator, a flow on the rotating sphere is again such a flow: scalars (divergence)
-are carried along, pseudo-scalars (vorticity) change sign besides. Land and sea break the symmetry,
-the dynamics do not. Both fields of a pair are mirrored alike, so that their label stays true.
+North-south, exact. Mirrored at the equator, a flow on the rotating sphere is again such a flow:
+scalars (divergence) are carried along, pseudo-scalars (vorticity) change sign besides. Land and sea
+break the symmetry, the dynamics do not. Both fields of a pair are mirrored alike, so that their
+label stays true.
 
 Fields are normalised, y = (s(z) - μ') / σ' with s(z) = sign(z) log(1 + α|z|), z = (x - μ) / σ, so
 that -x is not -y. We go back to z, where x -> -x is z -> -z - 2μ/σ, and forth again; where μ is
 negligible, as for vorticity on the globe (Stokes), this is y -> -y - 2μ'/σ'.
+
+East-west with time reversed, approximate. What drifts east from the first field to the second
+drifts east again when both are mirrored east-west and exchanged, so that displacements, the best
+clock over hours, are kept, and with them the label. Ideal flow would also want the sign of
+divergence changed; it is left, because real divergence sits in precipitation, which does not run
+backwards.
 
 The choice is a pure function of (seed, epoch, number of the batch, place in the batch).
 """
@@ -63,24 +70,36 @@ def _opposite(y: Any, normalization: Normalization | None, c: int) -> Any:
     return (tf.sign(z) * tf.math.log1p(normalization.alpha * tf.abs(z)) - log_mean) / log_std
 
 
-def random_mirror(
-    seed: int, epoch: int, channels: Sequence[str], normalization: Normalization | None
+def reverse_time(pairs: Any) -> Any:
+    """Mirrors both fields east-west and exchanges them.
+
+    Args:
+        pairs: (batch, 2, latitude, longitude, channel).
+    """
+    return tf.reverse(pairs, axis=[1, 3])
+
+
+def random_symmetries(
+    transformations: Sequence[Callable[[Any], Any]], *, seed: int, epoch: int
 ) -> Callable[[Any, Any], Any]:
-    """Makes the function that mirrors half of the pairs of a batch.
+    """Makes the function that applies each transformation to half of the pairs of a batch.
+
+    Args:
+        transformations: Functions of pairs, independent of each other.
+        seed: With `epoch`, and the number of the batch, decides which pairs.
+        epoch: Counted from 0.
 
     Returns:
         A function of (number of the batch, pairs (batch, 2, latitude, longitude, channel)), for
         use inside `tf.data`.
     """
-    key = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0]
+    keys = np.random.SeedSequence([seed, epoch]).generate_state(len(transformations), np.uint32)
 
     def augment(batch: Any, pairs: Any) -> Any:
-        words = tf.stack([tf.constant(key, tf.int64), tf.cast(batch, tf.int64)])
-        coin = tf.random.stateless_uniform([tf.shape(pairs)[0]], words) < 0.5
-        return tf.where(
-            coin[:, None, None, None, None],
-            mirror_north_south(pairs, channels, normalization),
-            pairs,
-        )
+        for key, transform in zip(keys, transformations, strict=True):
+            words = tf.stack([tf.constant(key, tf.int64), tf.cast(batch, tf.int64)])
+            coin = tf.random.stateless_uniform([tf.shape(pairs)[0]], words) < 0.5
+            pairs = tf.where(coin[:, None, None, None, None], transform(pairs), pairs)
+        return pairs
 
     return augment

@@ -25,19 +25,21 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "weight_decay": 0.0,  # its L2 of 1e-4 is part of the network's loss
             "schedule": "plateau",
             "ema": 0.0,
-            "label_smoothing": 0.0,
+            "label_spread": 0.0,
             "mirror": False,
+            "reverse": False,
         },
         "resnet-tiny": {
-            "epochs": 12,
+            "epochs": 10,
             "batch_size": 64,
             "optimizer": "adamw",
             "learning_rate": 2e-3,
-            "weight_decay": 1e-2,
+            "weight_decay": 5e-2,
             "schedule": "cosine",
             "ema": 0.998,
-            "label_smoothing": 0.0,
+            "label_spread": 0.7,
             "mirror": True,
+            "reverse": True,
         },
     }
 )
@@ -65,7 +67,7 @@ class TrainingConfig:
     """Pairs per step."""
     optimizer: OptimizerName | None = None
     """sgd: momentum 0.9, each gradient clipped to norm 5, as in the reference. adamw: decoupled
-    weight decay on kernels, all gradients together clipped to norm 5."""
+    weight decay on kernels, no clipping."""
     learning_rate: float | None = None
     """Largest learning rate."""
     weight_decay: float | None = None
@@ -85,10 +87,12 @@ class TrainingConfig:
     """Where it stops falling."""
     ema: float | None = None
     """Momentum of the running average of weights that is evaluated and saved; 0 for none."""
-    label_smoothing: float | None = None
-    """Probability moved from the true label to its neighbours in time (half to each)."""
+    label_spread: float | None = None
+    """Width σ, in labels, of the bell that the network should answer around the true label."""
     mirror: bool | None = None
     """Mirror half of the pairs north-south, with the sign of vorticity changed."""
+    reverse: bool | None = None
+    """Mirror half of the pairs east-west and exchange their fields: time runs backwards."""
     max_label: int | None = None
     """Number of labels; null for the largest label of the records."""
     evaluate_every: int = 1
@@ -127,11 +131,15 @@ class TrainingConfig:
             self._check(name, "an integer of at least 0", lambda v: _is_int(v) and v >= 0)
         self._check("max_label", "an integer above 1", lambda v: _is_int(v) and v >= 2)
         self._check("learning_rate", "a positive number", lambda v: 0 < v < float("inf"))
-        for name in ("weight_decay", "plateau_min_delta", "plateau_min_learning_rate"):
+        for name in (
+            "weight_decay",
+            "label_spread",
+            "plateau_min_delta",
+            "plateau_min_learning_rate",
+        ):
             self._check(name, "a number of at least 0", lambda v: 0 <= v < float("inf"))
         self._check("plateau_factor", "between 0 and 1", lambda v: 0 < v < 1)
-        for name in ("ema", "label_smoothing"):
-            self._check(name, "at least 0 and below 1", lambda v: 0 <= v < 1)
+        self._check("ema", "at least 0 and below 1", lambda v: 0 <= v < 1)
 
     def resolved(self) -> "TrainingConfig":
         """Returns the configuration with every open setting taken from the recipe."""

@@ -12,7 +12,7 @@ changes the number of channels is a bare 1×1 convolution (no bias, no batch nor
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import layers
@@ -181,12 +181,15 @@ class HeadSpec:
     Attributes:
         stages: Filters, blocks and stride of each step. A step of 0 blocks is one convolution with
             batch normalisation and ReLU.
+        relations: What is told about each feature of the two fields besides both values: their
+            absolute "difference", their "product".
         bias: Whether these single convolutions have a bias.
         pool: Average over space before the dense layer, instead of flattening.
         dense_bias: Whether the dense layer has a bias.
     """
 
     stages: tuple[Stage, ...]
+    relations: tuple[Literal["difference", "product"], ...] = ()
     bias: bool = False
     pool: bool = False
     dense_bias: bool = False
@@ -240,8 +243,8 @@ ARCHITECTURES = {
                 bias=True,
             ),
         ),
-        # For CPUs and patches of 32 or 64: features stay fine, because neighbouring hours differ
-        # by small displacements, which the head must see before it averages over space.
+        # For CPUs and patches of 32 or 64: features stay fine (stride 4), because fields that are
+        # hours apart differ by small displacements, which the head must see before it averages.
         Architecture(
             name="resnet-tiny",
             spec=ResidualSpec(
@@ -251,7 +254,6 @@ ARCHITECTURES = {
                 stages=(
                     Stage(filters=16, blocks=1),
                     Stage(filters=32, blocks=1, stride=2),
-                    Stage(filters=64, blocks=1),
                 ),
                 smooth_shortcut=True,
                 momentum=0.9,
@@ -261,6 +263,7 @@ ARCHITECTURES = {
                     Stage(filters=64, blocks=1),
                     Stage(filters=128, blocks=1, stride=2),
                 ),
+                relations=("difference", "product"),
                 pool=True,
                 dense_bias=True,
             ),

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 from tqdm import tqdm
 
-from atmodist.learning.augmentation import random_mirror
+from atmodist.learning.augmentation import mirror_north_south, random_symmetries, reverse_time
 from atmodist.learning.configuration import TrainingConfig
 from atmodist.samples.normalization import Normalization
 from atmodist.samples.record_reading import naming_damage, read_pairs
@@ -73,10 +73,16 @@ class RecordSource:
     def training_batches(self, epoch: int) -> tf.data.Dataset:
         """See `PairSource`."""
         batches = self._read(TRAIN, shuffle=True, epoch=epoch, drop_remainder=True)
-        if not self._config.mirror:
+        transformations: list[Callable[[Any], Any]] = []
+        if self._config.mirror:
+            channels, scheme = self._records.channels, self.normalization
+            transformations.append(lambda pairs: mirror_north_south(pairs, channels, scheme))
+        if self._config.reverse:
+            transformations.append(reverse_time)
+        if not transformations:
             return batches
-        mirror = random_mirror(self._config.seed, epoch, self._records.channels, self.normalization)
-        return numbered_map(batches, mirror)
+        augment = random_symmetries(transformations, seed=self._config.seed, epoch=epoch)
+        return numbered_map(batches, augment)
 
     def evaluation_batches(self) -> tf.data.Dataset:
         """See `PairSource`."""

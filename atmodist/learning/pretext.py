@@ -7,6 +7,7 @@ the temporal distance. Its answer are logits, one per label; `keras.ops.softmax`
 probabilities. Label l (zero-based) means l + 1 archive time steps.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -32,12 +33,15 @@ def pretext_model(
     """
     if not isinstance(num_classes, int) or num_classes < 2:
         raise ValueError(f"`num_classes` must be an integer above 1; got {num_classes!r}.")
+    if None in input_shape:
+        raise ValueError(f"pairs need patches of a fixed shape; got input_shape={input_shape}.")
     chosen = networks.architecture(architecture)
     encoder = chosen.encoder(input_shape)
     pair = keras.Input((2, *input_shape), name="pair")
     stage = list(encoder.output)[-1]
     features = encoder(ops.reshape(pair, (-1, *input_shape)))[stage]
-    logits = _head(chosen, side_by_side(features), num_classes)
+    compared = side_by_side(features, chosen.head.relations)
+    logits = _head(chosen, compared, num_classes)
     return keras.Model(pair, logits, name="pretext")
 
 
@@ -46,14 +50,23 @@ def encoder_of(model: keras.Model) -> keras.Model:
     return model.get_layer(ENCODER_NAME)
 
 
-def side_by_side(features: Any) -> Any:
-    """Joins the features of each pair: (2 batch, H, W, F) to (batch, H, W, 2 F).
+def side_by_side(features: Any, relations: Sequence[str] = ()) -> Any:
+    """Joins the features of each pair: (2 batch, H, W, F) to (batch, H, W, 2 F or more).
 
-    The first F channels belong to the earlier field, the others to the later one.
+    The first F channels belong to the earlier field, the next F to the later one; then come the
+    relations: "difference", |a - b|, and "product", a b, of the two, F channels each.
     """
     height, width, filters = features.shape[1:]
     pairs = ops.reshape(features, (-1, 2, height, width, filters))
-    return ops.reshape(ops.transpose(pairs, (0, 2, 3, 1, 4)), (-1, height, width, 2 * filters))
+    both = ops.reshape(ops.transpose(pairs, (0, 2, 3, 1, 4)), (-1, height, width, 2 * filters))
+    if not relations:
+        return both
+    earlier, later = both[..., :filters], both[..., filters:]
+    functions = {
+        "difference": lambda: ops.abs(ops.subtract(earlier, later)),
+        "product": lambda: ops.multiply(earlier, later),
+    }
+    return ops.concatenate([both, *(functions[name]() for name in relations)], axis=-1)
 
 
 def _head(chosen: networks.Architecture, x: Any, num_classes: int) -> Any:

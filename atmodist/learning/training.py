@@ -35,7 +35,7 @@ LAST_EVALUATIONS = 5  # averaged in evaluation.json, lest a lucky one be reporte
 
 
 class TrainingDivergedError(ValueError):
-    """The loss is no longer a number."""
+    """The loss or its gradient is no longer a finite number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def train(config: TrainingConfig, source: PairSource | None = None) -> TrainingR
 
     Raises:
         ValueError: If the output folder holds another run, or the records do not suit.
-        TrainingDivergedError: If the loss became infinite or no number.
+        TrainingDivergedError: If the loss or its gradient is no longer a finite number.
     """
     run = TrainingRun(config, source)
     with run.source.guard():
@@ -187,7 +187,7 @@ class TrainingRun:
                 self.step += 1
                 if number % LOOK_EVERY == 0:
                     losses = self._checked_losses(rate)
-                    bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
+                    bar.set_postfix(loss=losses["loss"], accuracy=losses["accuracy"])
                 bar.update()
         if number != self.steps_per_epoch:
             raise ValueError(
@@ -201,8 +201,9 @@ class TrainingRun:
         if not is_finite(losses):
             last = self.epoch and checkpoints.path(self.output, self.epoch)
             raise TrainingDivergedError(
-                f"the training loss became {losses['loss']} in epoch {self.epoch + 1} (step "
-                f"{self.step}, learning rate {rate:g}); "
+                f"training broke down in epoch {self.epoch + 1}: loss {losses['loss']:.3g}, norm "
+                f"of the gradient {losses['gradient_norm']:.3g} (step {self.step}, learning rate "
+                f"{rate:g}); "
                 + (f"the last good checkpoint is {last}. " if last else "there is no checkpoint. ")
                 + "Try a smaller --learning_rate and another --output."
             )

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from atmodist.learning import networks
-from atmodist.learning.augmentation import random_mirror
+from atmodist.learning.augmentation import mirror_north_south, random_symmetries
 from atmodist.learning.pair_source import numbered_map
 from atmodist.samples.normalization import Normalization
 
@@ -63,9 +63,12 @@ class ArraySource:
         batches = tf.data.Dataset.from_tensor_slices((pairs[order], labels[order]))
         batches = batches.batch(self.batch_size, drop_remainder=True)
         if self.mirror:
-            mirror = random_mirror(self.seed, epoch, CHANNELS, self.normalization)
-            return numbered_map(batches, mirror)
+            augment = random_symmetries([self._mirrored], seed=self.seed, epoch=epoch)
+            return numbered_map(batches, augment)
         return batches
+
+    def _mirrored(self, pairs):
+        return mirror_north_south(pairs, CHANNELS, self.normalization)
 
     def evaluation_batches(self):
         return tf.data.Dataset.from_tensor_slices(self.evaluation).batch(self.batch_size)

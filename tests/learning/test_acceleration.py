@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -20,20 +21,30 @@ def test_the_training_copy_computes_what_the_network_does():
     assert kinds(copy).count(FusedBatchNormalization) == norms
     pairs = tf.constant(np.random.default_rng(0).standard_normal((8, 2, 32, 32, 2)), tf.float32)
     assert_array_equal(network(pairs), copy(pairs))
-    results = []
-    for model in (network, copy):
-        with tf.GradientTape() as tape:
-            logits = model(pairs, training=True)
-            loss = tf.reduce_mean(logits**2)
-        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
-        results.append((logits, gradients, model.get_weights()))
     # Two orders of summation in float32, through a dozen layers.
-    (logits, gradients, weights), (logits2, gradients2, weights2) = results
-    assert_allclose(logits, logits2, atol=2e-4)
-    for a, b in zip(gradients, gradients2, strict=True):
-        assert_allclose(a, b, atol=2e-3 * max(float(tf.reduce_max(tf.abs(a))), 1e-3))
-    for a, b in zip(weights, weights2, strict=True):  # moving statistics among them
-        assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert_allclose(network(pairs, training=True), copy(pairs, training=True), atol=2e-4)
+    for a, b in zip(network.get_weights(), copy.get_weights(), strict=True):
+        assert_allclose(a, b, rtol=1e-4, atol=1e-5)  # moving statistics among them
+
+
+@pytest.mark.parametrize("shape", [(8, 6, 6, 4), (4, 2, 2, 16)])
+def test_one_kernel_has_the_gradients_of_many(shape):
+    # Layer by layer: in a network, a rounding error at the kink of one ReLU moves gradients by 1 %.
+    rng = np.random.default_rng(0)
+    x, weights = (tf.constant(rng.standard_normal(shape), tf.float32) for _ in range(2))
+    results = []
+    for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
+        layer = kind(epsilon=1.001e-5, momentum=0.9)
+        layer.build(shape)
+        layer.gamma.assign(np.linspace(0.5, 1.5, shape[-1]))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            loss = tf.reduce_sum(weights * y)
+        gradients = tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
+        results.append([y, *gradients, *layer.get_weights()])
+    for plain, fused in zip(*results, strict=True):
+        assert_allclose(plain, fused, rtol=1e-4, atol=1e-5)
 
 
 def test_in_inference_it_is_the_layer_it_replaces():

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.learning.augmentation import mirror_north_south, random_mirror
+from atmodist.learning.augmentation import (
+    mirror_north_south,
+    random_symmetries,
+    reverse_time,
+)
 from tests.learning.sources import CHANNELS, normalization
 
 
@@ -40,8 +44,12 @@ def test_mirroring_twice_gives_the_fields_again(mean):
 def test_half_of_the_pairs_are_mirrored_and_both_fields_alike():
     pairs = np.random.default_rng(0).standard_normal((400, 2, 4, 4, 2)).astype(np.float32)
     scheme = normalization()
-    augmented = np.asarray(random_mirror(1, 0, CHANNELS, scheme)(0, pairs))
-    mirrored = np.asarray(mirror_north_south(pairs, CHANNELS, scheme))
+
+    def mirror(pairs):
+        return mirror_north_south(pairs, CHANNELS, scheme)
+
+    augmented = np.asarray(random_symmetries([mirror], seed=1, epoch=0)(0, pairs))
+    mirrored = np.asarray(mirror(pairs))
     untouched = (augmented == pairs).all(axis=(2, 3, 4))
     turned = (augmented == mirrored).all(axis=(2, 3, 4))
     assert_array_equal(untouched, ~turned)
@@ -53,8 +61,27 @@ def test_the_choice_is_a_function_of_seed_epoch_and_batch():
     pairs = np.random.default_rng(0).standard_normal((64, 2, 2, 2, 2)).astype(np.float32)
 
     def augmented(seed, epoch, batch):
-        return np.asarray(random_mirror(seed, epoch, CHANNELS, None)(batch, pairs))
+        return np.asarray(random_symmetries([reverse_time], seed=seed, epoch=epoch)(batch, pairs))
 
     assert_array_equal(augmented(1, 2, 3), augmented(1, 2, 3))
     for other in ((2, 2, 3), (1, 3, 3), (1, 2, 4)):
         assert (augmented(1, 2, 3) != augmented(*other)).any()
+
+
+def test_reversed_time_keeps_a_drift_and_exchanges_the_fields():
+    first = np.random.default_rng(0).standard_normal((1, 4, 8, 2)).astype(np.float32)
+    pairs = np.stack([first, np.roll(first, 3, axis=2)], axis=1)  # drifts three columns east
+    reversed_pairs = np.asarray(reverse_time(pairs))
+    assert_array_equal(np.roll(reversed_pairs[:, 0], 3, axis=2), reversed_pairs[:, 1])
+    assert_array_equal(reversed_pairs[:, 0], pairs[:, 1][:, :, ::-1])
+    assert_array_equal(reverse_time(reversed_pairs), pairs)
+
+
+def test_two_symmetries_are_drawn_independently():
+    pairs = np.random.default_rng(0).standard_normal((400, 2, 4, 4, 2)).astype(np.float32)
+    augment = random_symmetries([lambda x: -x, reverse_time], seed=0, epoch=0)
+    augmented = np.asarray(augment(0, pairs))
+    variants = [pairs, -pairs, pairs[:, ::-1, :, ::-1], -pairs[:, ::-1, :, ::-1]]
+    counts = [(augmented == variant).all(axis=(1, 2, 3, 4)).sum() for variant in variants]
+    assert sum(counts) == 400
+    assert min(counts) > 55  # 100 ± 5 standard deviations

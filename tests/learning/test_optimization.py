@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.learning.configuration import TrainingConfig
-from atmodist.learning.optimization import Optimization, make_optimizer, smoothed_targets
+from atmodist.learning.optimization import Optimization, make_optimizer, soft_targets
 
 
 def config(**options):
@@ -90,15 +90,32 @@ def test_losses_are_means_over_steps_and_start_anew():
     assert optimization.losses()["loss"] == pytest.approx(np.mean(singles), rel=1e-5)
 
 
-def test_sgd_clips_each_variable_adamw_all_together():
-    assert make_optimizer(config(optimizer="sgd")).clipnorm == 5.0
-    assert make_optimizer(config(optimizer="sgd")).global_clipnorm is None
-    assert make_optimizer(config(optimizer="adamw")).global_clipnorm == 5.0
+def test_sgd_clips_each_variable_by_itself():
+    optimizer = make_optimizer(config(optimizer="sgd"))
+    assert (optimizer.clipnorm, optimizer.global_clipnorm) == (5.0, None)
+    variables = [keras.Variable(np.zeros(2)), keras.Variable(np.zeros(2))]
+    optimizer.build(variables)
+    optimizer.learning_rate = 1.0
+    optimizer.apply([np.array([30.0, 40.0]), np.array([0.3, 0.4])], variables)
+    assert_allclose(variables[0], [-3.0, -4.0], rtol=1e-6)
+    assert_allclose(variables[1], [-0.3, -0.4], rtol=1e-6)  # a common factor would shrink it
 
 
-def test_smoothing_goes_to_neighbours_in_time_and_rows_sum_to_one():
-    targets = smoothed_targets(4, 0.2)
+def test_weights_decay_but_biases_and_scales_do_not():
+    optimization = Optimization(small_network(), config(ema=0.0))
+    uses = {
+        v.path.split("/")[-1]: optimization.optimizer._use_weight_decay(v)
+        for v in optimization.trained.trainable_variables
+    }
+    assert uses == {"kernel": True, "bias": False, "gamma": False, "beta": False}
+
+
+def test_targets_are_a_bell_around_the_label_that_sums_to_one():
+    targets = soft_targets(8, 0.7)
     assert_allclose(targets.sum(axis=1), 1.0, rtol=1e-6)
-    assert_allclose(targets[1], [0.1, 0.8, 0.1, 0.0], atol=1e-7)
-    assert_allclose(targets[0], [0.8, 0.2, 0.0, 0.0], atol=1e-7)
-    assert_array_equal(smoothed_targets(5, 0.0), np.eye(5))
+    assert (targets.argmax(axis=1) == np.arange(8)).all()
+    # ½ (1 / 0.7)² = 1.0204; the ratio holds at the edges too, where one side is missing
+    for label, neighbour in ((3, 4), (3, 2), (0, 1), (7, 6)):
+        ratio = targets[label, neighbour] / targets[label, label]
+        assert ratio == pytest.approx(np.exp(-0.5 / 0.49), rel=1e-5)
+    assert_array_equal(soft_targets(5, 0.0), np.eye(5))

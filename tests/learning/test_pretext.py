@@ -25,11 +25,28 @@ def test_the_reference_model_has_its_number_of_parameters():
     assert not model.get_layer("logits").use_bias
 
 
+def test_resnet_tiny_stays_tiny():
+    assert pretext_model("resnet-tiny", (64, 64, 2), 8).count_params() == 371_816
+
+
 def test_the_earlier_field_comes_first_at_every_place():
     features = np.arange(4 * 2 * 3 * 5, dtype=np.float32).reshape(4, 2, 3, 5)
     joined = np.asarray(side_by_side(features))
     assert_array_equal(joined[..., :5], features[0::2])
     assert_array_equal(joined[..., 5:], features[1::2])
+
+
+def test_relations_follow_the_features():
+    features = np.random.default_rng(0).standard_normal((4, 2, 3, 5)).astype(np.float32)
+    joined = np.asarray(side_by_side(features, ("difference", "product")))
+    assert_array_equal(joined[..., :10], side_by_side(features))
+    assert_array_equal(joined[..., 10:15], np.abs(features[0::2] - features[1::2]))
+    assert_array_equal(joined[..., 15:], features[0::2] * features[1::2])
+
+
+def test_pairs_of_open_extent_are_refused():
+    with pytest.raises(ValueError, match="patches of a fixed shape"):
+        pretext_model("resnet-tiny", (None, 32, 2), 4)
 
 
 def test_pairs_do_not_mix(tiny):
