@@ -1,0 +1,59 @@
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from atmodist import __version__
+from atmodist.cli.main import COMMANDS, main
+
+HEAVY = ("tensorflow", "keras", "pyshtools", "matplotlib", "xarray", "dask", "cartopy")
+
+
+@pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])
+def test_help_lists_every_command(capsys, arguments):
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    for name, text in COMMANDS.items():
+        assert name in out
+        assert text in out
+    assert "rplearn-data" in out
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"atmodist {__version__}\n"
+
+
+def test_an_unknown_command_is_one_line_that_names_the_others(capsys):
+    assert main(["ingset", "file"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    expected = f"atmodist: error: no command 'ingset'; there are {', '.join(COMMANDS)}\n"
+    assert err == expected
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(capsys, command):
+    module = importlib.import_module(f"atmodist.cli.{command}")
+    assert callable(module.main)
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert f"atmodist {command}" in out
+    assert "--config" in out
+
+
+def test_help_imports_nothing_heavy():
+    modules = [f"atmodist.cli.{name}" for name in COMMANDS]
+    modules += ["atmodist.cli.rplearn_data", "atmodist.cli.rplearn_train"]
+    script = f"""
+import contextlib, importlib, io, sys
+for name in {modules!r}:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        importlib.import_module(name).main(["--help"])
+print(*[name for name in {HEAVY!r} if name in sys.modules])
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
