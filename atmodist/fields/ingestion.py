@@ -6,14 +6,8 @@ few of them however many there are, and a run that was killed goes on after what
 """
 
 import dataclasses
-import multiprocessing
-import os
-import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +17,10 @@ from atmodist.fields.archive import Archive, Compression
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.ingestion_plan import Plan, Step, Variables, plan_steps
 from atmodist.fields.ingestion_step import (
-    MissingValuesError,
     Recipe,
     crop_grid,
-    make_step,
 )
+from atmodist.fields.ingestion_workers import make_steps
 from atmodist.fields.recognition import (
     VARIABLES,
     BrokenFileError,
@@ -36,13 +29,10 @@ from atmodist.fields.recognition import (
     UnsupportedFileError,
     some,
 )
-from atmodist.fields.sources import FieldReader, find_files, scan_file
+from atmodist.fields.sources import find_files, scan_file
 from atmodist.fields.time_axis import TimeAxis, format_seconds
 from atmodist.fields.winds import Method
 from atmodist.outputs import write_manifest
-
-BATCH_BYTES = 32 << 20  # of results that a worker returns at once
-BATCH_STEPS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,7 +282,7 @@ def _write(
         unit="step", disable=None,
     )  # fmt: skip
     with progress:
-        for step, result in _results(steps, recipe, config.workers):
+        for step, result in make_steps(steps, recipe, config.workers):
             if isinstance(result, str):
                 if not config.skip_broken:
                     raise BrokenFileError(result)
@@ -317,64 +307,6 @@ def _require_later(plan: Plan, done: set[int], later: Sequence[Step]) -> None:
             f"the first {format_seconds(earlier[0], plan.calendar)}; make a new archive from all "
             "files"
         )
-
-
-def _results(
-    steps: Sequence[Step], recipe: Recipe, workers: int
-) -> Iterator[tuple[Step, np.ndarray | str]]:
-    """Yields each step with its field, or with what is wrong with it, in order."""
-    if workers == 1 or len(steps) < 2:
-        reader = FieldReader()
-        try:
-            for step in steps:
-                yield step, _attempt(step, recipe, reader)
-        finally:
-            reader.close()
-        return
-    size = 4 * len(recipe.channels) * recipe.crop.region.shape[0] * recipe.crop.region.shape[1]
-    length = max(1, min(BATCH_STEPS, BATCH_BYTES // size, -(-len(steps) // workers)))
-    batches = deque(steps[i : i + length] for i in range(0, len(steps), length))
-    waiting: deque[tuple[Sequence[Step], Future[list[np.ndarray | str]]]] = deque()
-    # A fresh interpreter each: forked ones would share open files and locks of HDF5 and eccodes.
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start_worker, (recipe,)
-    ) as pool:
-        try:
-            while batches or waiting:
-                while batches and len(waiting) < 2 * workers:
-                    batch = batches.popleft()
-                    waiting.append((batch, pool.submit(_work, batch)))
-                batch, future = waiting.popleft()
-                yield from zip(batch, future.result(), strict=True)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-_worker: dict[str, tuple[Recipe, FieldReader]] = {}
-
-
-def _start_worker(recipe: Recipe) -> None:
-    _worker["state"] = (recipe, FieldReader())
-    parent = multiprocessing.parent_process()
-    if parent is not None:  # a parent that was killed cannot end its workers
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
-
-
-def _work(steps: Sequence[Step]) -> list[np.ndarray | str]:
-    recipe, reader = _worker["state"]
-    return [_attempt(step, recipe, reader) for step in steps]
-
-
-def _attempt(step: Step, recipe: Recipe, reader: FieldReader) -> np.ndarray | str:
-    try:
-        return make_step(step, recipe, reader)
-    except (BrokenFileError, MissingValuesError) as error:
-        return str(error)
 
 
 def _reasons(missing: Sequence[int], skipped: dict[int, str], calendar: str) -> list[str]:

@@ -92,8 +92,8 @@ def _by_harmonics(
         raise ValueError(f"`truncation` must lie in 1..{largest} on {grid}; got {truncation}")
     sht = import_ducc0().sht
     rows, columns = grid.shape
-    place = {"geometry": _GEOMETRY[grid.kind], "phi0": np.radians(grid.longitude[0])}
-    options = {"lmax": lmax, "nthreads": nthreads, **place}
+    # Where the first column lies does not matter: the sphere looks alike from every meridian.
+    options = {"lmax": lmax, "nthreads": nthreads, "geometry": _GEOMETRY[grid.kind]}
     modal = sht.analysis_2d(map=np.stack([-v, u]), spin=1, **options)
     modal *= -np.sqrt(degree_of_modes(lmax) * (degree_of_modes(lmax) + 1.0)) / radius
     nodal = [

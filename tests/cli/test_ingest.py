@@ -61,7 +61,7 @@ def test_settings_come_from_a_file_and_flags_override_it(tmp_path, capsys):
         (["a", "--output", "out.h5", "--levels", "850"], "--levels"),
         (["a", "--output", "out.h5", "--level", "high"], "level"),
         (["a", "--output", "out.h5", "--workers", "0"], "`workers` must be at least 1; got 0"),
-        (["a", "--output", "a/out.h5"], "a"),
+        (["a", "--output", "a/out.h5"], "cannot write a/out.h5: Not a directory"),
         (["a", "--output", "."], "is a folder; the output must be a file name"),
         (["a"], "output"),
     ],

@@ -1,0 +1,91 @@
+"""Making many steps of an archive in order, in this process or spread over several.
+
+Results come back in time order and only a few are ever waiting, so that memory stays bounded
+however fast the workers are. Workers end when the process that started them does, even if killed.
+"""
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing.process import BaseProcess
+
+import numpy as np
+
+from atmodist.fields.ingestion_plan import Step
+from atmodist.fields.ingestion_step import MissingValuesError, Recipe, make_step
+from atmodist.fields.recognition import BrokenFileError
+from atmodist.fields.sources import FieldReader
+
+BATCH_BYTES = 32 << 20  # of results that a worker returns at once
+BATCH_STEPS = 16
+
+
+def make_steps(
+    steps: Sequence[Step], recipe: Recipe, workers: int
+) -> Iterator[tuple[Step, np.ndarray | str]]:
+    """Makes steps one after the other, or in several processes; the fields are the same.
+
+    Args:
+        steps: What to make.
+        recipe: How.
+        workers: Number of processes; 1 makes them in this one.
+
+    Yields:
+        Each step, in order, with its field (channel, latitude, longitude), or with what is wrong
+        with its files where that may be left out.
+    """
+    if workers == 1 or len(steps) < 2:
+        reader = FieldReader()
+        try:
+            for step in steps:
+                yield step, _attempt(step, recipe, reader)
+        finally:
+            reader.close()
+        return
+    size = 4 * len(recipe.channels) * recipe.crop.region.shape[0] * recipe.crop.region.shape[1]
+    length = max(1, min(BATCH_STEPS, BATCH_BYTES // size, -(-len(steps) // workers)))
+    batches = deque(steps[i : i + length] for i in range(0, len(steps), length))
+    waiting: deque[tuple[Sequence[Step], Future[list[np.ndarray | str]]]] = deque()
+    # A fresh interpreter each: forked ones would share open files and locks of HDF5 and eccodes.
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _start_worker, (recipe,)
+    ) as pool:
+        try:
+            while batches or waiting:
+                while batches and len(waiting) < 2 * workers:
+                    batch = batches.popleft()
+                    waiting.append((batch, pool.submit(_work, batch)))
+                batch, future = waiting.popleft()
+                yield from zip(batch, future.result(), strict=True)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+_worker: dict[str, tuple[Recipe, FieldReader]] = {}
+
+
+def _start_worker(recipe: Recipe) -> None:
+    _worker["state"] = (recipe, FieldReader())
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # a parent that was killed cannot end its workers
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _work(steps: Sequence[Step]) -> list[np.ndarray | str]:
+    recipe, reader = _worker["state"]
+    return [_attempt(step, recipe, reader) for step in steps]
+
+
+def _attempt(step: Step, recipe: Recipe, reader: FieldReader) -> np.ndarray | str:
+    try:
+        return make_step(step, recipe, reader)
+    except (BrokenFileError, MissingValuesError) as error:
+        return str(error)
