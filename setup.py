@@ -28,7 +28,7 @@ CORE = [
 EXTRAS = {
     # GPL-2.0-or-later, hence never required: fast transforms, and the vector analysis of winds.
     "fast": ["ducc0>=0.36,<1"],
-    "grib": ["cfgrib>=0.9.14,<1", "eccodes>=2.38,<3"],
+    "grib": ["eccodes>=2.38,<3"],
     "netcdf": ["h5netcdf>=1.4,<2"],
     "tensorboard": ["tensorboard>=2.18,<3"],
 }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from atmodist.cli.common import command_parser, run_command
-from atmodist.fields.ingestion import IngestConfig
+from atmodist.ingestion.pipeline import IngestConfig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ingest(config: IngestConfig) -> str:
-    from atmodist.fields.ingestion import ingest
+    from atmodist.ingestion.pipeline import ingest
 
     try:
         return str(ingest(config))

@@ -9,7 +9,7 @@ import pytest
 
 from atmodist.cli.ingest import main
 from atmodist.fields.archive import Archive
-from tests.fields.made_files import GRID, HTML, write_grib
+from tests.ingestion.made_files import GRID, HTML, write_grib
 
 
 def lines(capsys):

@@ -20,10 +20,10 @@ import xarray as xr
 from common import machine, print_table
 
 from atmodist.fields.grid import GridKind, make_grid
-from atmodist.fields.ingestion import IngestConfig, ingest
-from atmodist.fields.recognition import BrokenFileError, Selection
-from atmodist.fields.sources import FieldReader, find_files, scan_file
 from atmodist.fields.winds import vorticity_divergence
+from atmodist.ingestion.pipeline import IngestConfig, ingest
+from atmodist.ingestion.recognition import BrokenFileError, Selection
+from atmodist.ingestion.sources import FieldReader, find_files, scan_file
 
 GRIDS: tuple[tuple[GridKind, int], ...] = (
     ("regular", 181),

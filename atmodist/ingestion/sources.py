@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from atmodist.fields.recognition import (
+from atmodist.ingestion.recognition import (
     BrokenFileError,
     Contents,
     Selection,
@@ -103,10 +103,10 @@ def scan_file(path: str, selection: Selection) -> Contents:
         ImportError: If its format needs a package that is not installed; says which.
     """
     if file_format(path) == "grib":
-        from atmodist.fields.grib_files import scan_grib
+        from atmodist.ingestion.grib import scan_grib
 
         return scan_grib(path, selection)
-    from atmodist.fields.netcdf_files import scan_netcdf
+    from atmodist.ingestion.netcdf import scan_netcdf
 
     return scan_netcdf(path, selection)
 
@@ -146,10 +146,10 @@ class FieldReader:
 
 def _open_reader(path: str) -> FileReader:
     if file_format(path) == "grib":
-        from atmodist.fields.grib_files import GribReader
+        from atmodist.ingestion.grib import GribReader
 
         return GribReader(path)
-    from atmodist.fields.netcdf_files import NetcdfReader
+    from atmodist.ingestion.netcdf import NetcdfReader
 
     return NetcdfReader(path)
 

@@ -15,13 +15,10 @@ import numpy as np
 from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.archive import Archive, Compression
 from atmodist.fields.archive_writer import ArchiveWriter
-from atmodist.fields.ingestion_plan import Plan, Step, Variables, plan_steps
-from atmodist.fields.ingestion_step import (
-    Recipe,
-    crop_grid,
-)
-from atmodist.fields.ingestion_workers import make_steps
-from atmodist.fields.recognition import (
+from atmodist.fields.time_axis import TimeAxis, format_seconds
+from atmodist.fields.winds import Method
+from atmodist.ingestion.plan import Plan, Step, Variables, plan_steps
+from atmodist.ingestion.recognition import (
     VARIABLES,
     BrokenFileError,
     Contents,
@@ -29,9 +26,12 @@ from atmodist.fields.recognition import (
     UnsupportedFileError,
     some,
 )
-from atmodist.fields.sources import find_files, scan_file
-from atmodist.fields.time_axis import TimeAxis, format_seconds
-from atmodist.fields.winds import Method
+from atmodist.ingestion.sources import find_files, scan_file
+from atmodist.ingestion.step import (
+    Recipe,
+    crop_grid,
+)
+from atmodist.ingestion.workers import make_steps
 from atmodist.outputs import write_manifest
 
 

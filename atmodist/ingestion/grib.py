@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from atmodist.fields.recognition import (
+from atmodist.ingestion.recognition import (
     BrokenFileError,
     Contents,
     Level,

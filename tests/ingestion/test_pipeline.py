@@ -14,11 +14,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.archive import Archive
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.fields.ingestion import IngestConfig, ingest
-from atmodist.fields.ingestion_step import crop_grid
 from atmodist.fields.winds import vorticity_divergence
+from atmodist.ingestion.pipeline import IngestConfig, ingest
+from atmodist.ingestion.step import crop_grid
 from atmodist.outputs import read_json
-from tests.fields.made_files import (
+from tests.ingestion.made_files import (
     GRID,
     HTML,
     SCALE,
@@ -453,7 +453,8 @@ def test_a_killed_run_goes_on_after_what_it_had_written(tmp_path, workers):
     script = tmp_path / "slow.py"
     script.write_text(
         "import sys, time\n"
-        "from atmodist.fields import archive_writer, ingestion\n"
+        "from atmodist.fields import archive_writer\n"
+        "from atmodist.ingestion import pipeline\n"
         "if __name__ == '__main__':\n"
         "    archive_writer.PART_BYTES = 1  # one step each\n"
         "    append = archive_writer.ArchiveWriter.append\n"
@@ -461,9 +462,9 @@ def test_a_killed_run_goes_on_after_what_it_had_written(tmp_path, workers):
         "        append(self, *step)\n"
         "        time.sleep(float(sys.argv[3]))\n"
         "    archive_writer.ArchiveWriter.append = slow\n"
-        "    config = ingestion.IngestConfig(sources=[sys.argv[1]], output=sys.argv[2],\n"
+        "    config = pipeline.IngestConfig(sources=[sys.argv[1]], output=sys.argv[2],\n"
         f"                                    workers={workers})\n"
-        "    print(ingestion.ingest(config))\n"
+        "    print(pipeline.ingest(config))\n"
     )
     pattern, output = str(tmp_path / "*.grib"), tmp_path / "out.h5"
     command = [sys.executable, str(script), pattern, str(output)]

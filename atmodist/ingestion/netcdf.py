@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atmodist.fields.recognition import (
+from atmodist.fields.time_axis import EPOCH_UNITS, STANDARD_CALENDARS
+from atmodist.ingestion.recognition import (
     BrokenFileError,
     Contents,
     Level,
@@ -25,7 +26,6 @@ from atmodist.fields.recognition import (
     level_from_name,
     some,
 )
-from atmodist.fields.time_axis import EPOCH_UNITS, STANDARD_CALENDARS
 
 if TYPE_CHECKING:
     import xarray as xr

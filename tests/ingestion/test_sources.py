@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.fields.recognition import (
+from atmodist.ingestion.recognition import (
     BrokenFileError,
     Level,
     Orientation,
@@ -18,8 +18,8 @@ from atmodist.fields.recognition import (
     check_units,
     level_from_name,
 )
-from atmodist.fields.sources import FieldReader, find_files, scan_file
-from tests.fields.made_files import (
+from atmodist.ingestion.sources import FieldReader, find_files, scan_file
+from tests.ingestion.made_files import (
     GRID,
     HTML,
     dataset,

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid
-from atmodist.fields.recognition import Contents, Level, Selection, Series, some
 from atmodist.fields.time_axis import format_seconds
+from atmodist.ingestion.recognition import Contents, Level, Selection, Series, some
 
 Variables = Literal["auto", "winds", "given"]
 

@@ -14,10 +14,10 @@ from multiprocessing.process import BaseProcess
 
 import numpy as np
 
-from atmodist.fields.ingestion_plan import Step
-from atmodist.fields.ingestion_step import MissingValuesError, Recipe, make_step
-from atmodist.fields.recognition import BrokenFileError
-from atmodist.fields.sources import FieldReader
+from atmodist.ingestion.plan import Step
+from atmodist.ingestion.recognition import BrokenFileError
+from atmodist.ingestion.sources import FieldReader
+from atmodist.ingestion.step import MissingValuesError, Recipe, make_step
 
 BATCH_BYTES = 32 << 20  # of results that a worker returns at once
 BATCH_STEPS = 16

@@ -1,0 +1,1 @@
+"""From files of winds, or of vorticity and divergence, in many layouts, to one archive."""
