@@ -9,6 +9,7 @@ one that was not. What is inside a step lives in `optimization`, what is in a ba
 import csv
 import dataclasses
 import importlib.util
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,10 +215,19 @@ class TrainingRun:
         self.optimization.synchronize()
         due = self.epoch % self.config.evaluate_every == 0 or self.epoch == self.num_epochs
         if due:
-            self.evaluations.append({"epoch": self.epoch, **self.evaluate()})
+            self._add_evaluation()
         names = ("loss", "accuracy", "within_one", "top3")
         scores = self.evaluations[-1] if due else dict.fromkeys(names)
         return {f"evaluation_{name}": scores[name] for name in names}
+
+    def _add_evaluation(self) -> None:
+        scores = self.evaluate()
+        if not math.isfinite(scores["loss"]):
+            raise TrainingDivergedError(
+                f"the evaluation loss of epoch {self.epoch} is {scores['loss']}, though training "
+                "went well; do the evaluation records hold missing values?"
+            )
+        self.evaluations.append({"epoch": self.epoch, **scores})
 
     def evaluate(self) -> dict[str, Any]:
         """Scores the network on the evaluation split."""
@@ -319,7 +329,7 @@ class TrainingRun:
         if self.epoch < self.num_epochs:
             tqdm.write(f"going on after epoch {self.epoch} of {self.output}")
         elif not self.evaluations or self.evaluations[-1]["epoch"] != self.epoch:
-            self.evaluations.append({"epoch": self.epoch, **self.evaluate()})
+            self._add_evaluation()
 
     def _count_steps(self) -> int:
         batch_size = int(self.config.batch_size or 1)

@@ -1,4 +1,5 @@
 import csv
+import importlib.util
 import json
 import os
 import signal
@@ -51,8 +52,8 @@ def test_resnet_tiny_learns_what_can_be_learnt(tmp_path):
     source = array_source(num_train=1024, mirror=True)
     result = train(config(tmp_path, epochs=4, ema=0.9), source)
     losses = [float(row["loss"]) for row in log(tmp_path)]
-    assert losses[-1] < 0.5 * losses[0]
-    assert result.best["accuracy"] > 0.6  # chance is 0.25
+    assert losses[-1] < losses[0] - 0.05  # it cannot fall below the entropy of the bell
+    assert result.best["accuracy"] > 0.75  # chance is 0.25; 0.95 when this was written
     assert result.best["within_one"] > 0.9
 
 
@@ -78,6 +79,8 @@ def test_a_run_leaves_all_that_is_needed_later(trained):
     best = json.loads((output / "best.json").read_text())
     assert best["epoch"] == result.best["epoch"]
     assert (output / best["checkpoint"] / "pretext.keras").is_file()
+    if importlib.util.find_spec("tensorboard") is not None:
+        assert list((output / "tensorboard").glob("events*"))
     assert "encoder.keras" in result.summary()
     assert "\n" not in result.summary()
 
@@ -129,6 +132,14 @@ def test_not_a_number_stops_and_keeps_the_last_good_checkpoint(micro, tmp_path):
     assert "\n" not in str(info.value)
     assert checkpoints.epochs(tmp_path) == [1]
     assert len(log(tmp_path)) == 1
+
+
+def test_missing_values_in_the_evaluation_are_no_score(micro, tmp_path):
+    source = array_source(num_train=64, num_evaluation=16)
+    source.evaluation[0][:] = np.inf
+    with pytest.raises(TrainingDivergedError, match="evaluation loss of epoch 1 is nan"):
+        train(config(tmp_path, epochs=1), source)
+    assert checkpoints.epochs(tmp_path) == []
 
 
 def test_records_of_another_normalisation_are_refused(trained):

@@ -97,6 +97,7 @@ def tensorflow_steps(batch_size: int, options: argparse.Namespace) -> dict[str, 
     from atmodist.learning.pretext import pretext_model
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
     config = TrainingConfig(records=Path("unused"), architecture="resnet-small").resolved()
     pairs = tf.random.normal((batch_size, 2, *SHAPE))
     labels = tf.random.uniform((batch_size,), 0, NUM_CLASSES, tf.int32)
