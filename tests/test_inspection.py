@@ -84,7 +84,7 @@ def test_a_flipped_bit_is_found_and_its_shard_named(records, place):
     shard = records / "atmodist_pairs-train.tfrecord-00002-of-00003"
     flip_bit(shard, int(shard.stat().st_size * place))
     inspect_path(records)
-    with pytest.raises(ValueError, match="00002-of-00003: record .* is damaged"):
+    with pytest.raises(ValueError, match=r"00002-of-00003: record .* is damaged"):
         inspect_path(records, verify=True)
 
 
@@ -178,5 +178,5 @@ def test_a_network_and_its_normalisation(records, tmp_path):
         assert "57 parameters" in text  # 3 * 3 * 2 * 3 + 3
         assert "18 steps" in text
     (folder / "encoder.keras").write_text("junk")
-    with pytest.raises(ValueError, match="encoder.keras"):
+    with pytest.raises(ValueError, match=r"encoder\.keras"):
         inspect_path(folder)

@@ -103,6 +103,10 @@ class PairWriter:
         if not np.isfinite(patch.sum(dtype=np.float64)):
             time = self._archive.time.isoformat(step)
             check_finite(whole, self._archive.channels, time, self._archive.path)
+            raise ValueError(
+                f"{self._archive.path}: the normalisation makes infinite numbers of the values at "
+                f"{time}; it does not belong to this archive"
+            )
 
     def _place(self, row: int, column: int) -> dict[str, Any]:
         grid, (rows, columns) = self._archive.grid, self._config.patch_shape

@@ -1,4 +1,5 @@
 import concurrent.futures
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -168,6 +169,14 @@ def test_few_files_are_open_at_once(job, monkeypatch):
     assert len(paths) > 20
     assert max(most) - before <= 3 + 1  # and the archive
     assert open_files() == before
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+def test_a_normalisation_that_makes_infinite_numbers_is_refused(job):
+    config, work, _ = job(20)
+    narrow = dataclasses.replace(NORMALIZATION, std=np.full(2, 1e-44))
+    with pytest.raises(ValueError, match="makes infinite numbers of the values at 1970-01-01T00"):
+        stream_pairs(config, narrow, work, 1, lambda step: None)
 
 
 def test_no_work_is_no_trouble(job):

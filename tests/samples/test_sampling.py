@@ -253,6 +253,23 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert {path.name for path in config.folder.parent.iterdir()} == {"1.0.0"}
 
 
+def test_a_run_killed_within_an_entry_of_its_journal_can_be_killed_again(
+    plain, configure, tmp_path, quick, monkeypatch
+):
+    config = configure(tmp_path)
+    for _ in range(2):
+        with monkeypatch.context() as context:
+            kill_after_steps(context, 10)
+            with pytest.raises(Killed):
+                write_pairs(config)
+        with (partial(config) / "journal").open("ab") as journal:
+            journal.write(b"\1\2\3")
+    assert len(sampling._read_journal(partial(config) / "journal")) == 20
+    assert set(sampling._read_journal(partial(config) / "journal")) <= set(range(64))
+    write_pairs(config)
+    assert shard_digests(config.folder) == shard_digests(plain.folder)
+
+
 @pytest.mark.parametrize(
     ("name", "calls"),
     [
