@@ -6,9 +6,9 @@ import h5py
 
 from atmodist.fields.archive import Archive
 from atmodist.outputs import read_json
+from atmodist.records.record_set import SIDECAR, RecordSet, open_records
 from atmodist.samples.normalization import FORMAT as NORMALIZATION_FORMAT
 from atmodist.samples.normalization import Normalization
-from atmodist.samples.records import SIDECAR, RecordSet, open_records
 
 NETWORK_SUFFIX = ".keras"
 
@@ -45,6 +45,12 @@ def inspect_path(path: str | Path, *, verify: bool = False) -> str:
     )
 
 
+def has_networks(path: str | Path) -> bool:
+    """Whether a path is a network, or a folder of networks, which takes Keras to describe."""
+    path = Path(path)
+    return path.suffix == NETWORK_SUFFIX or any(path.glob(f"*{NETWORK_SUFFIX}"))
+
+
 def describe_records(records: RecordSet, verify: bool) -> str:
     """What a set of records holds, one line for each fact."""
     lines = [
@@ -58,9 +64,14 @@ def describe_records(records: RecordSet, verify: bool) -> str:
         count = records.num_records(split)
         size = sum(shard.num_bytes for shard in shards) / 1e6
         number = "uncounted" if count is None else f"{count:,}"
-        lines.append(f"{split:<9} {number} pairs in {len(shards)} shards, {size:,.1f} MB")
-    for name, value in records.metadata.items():
-        lines.append(f"{name}: {value}")
+        period = records.metadata.get("periods", {}).get(split)
+        times = f", {period['start']} .. {period['end']}" if period else ""
+        files = f"{len(shards)} shard{'' if len(shards) == 1 else 's'}"
+        lines.append(f"{split:<9} {number} pairs in {files}, {size:,.1f} MB{times}")
+    if "grid" in records.metadata:
+        lines.append(f"grid      {records.metadata['grid']}")
+    if records.metadata.get("step_seconds"):
+        lines.append(f"step      {records.metadata['step_seconds']} s (label 1)")
     if verify:
         damage = [str(error) for error in records.find_damage()]
         if damage:

@@ -76,7 +76,7 @@ def test_records_by_their_folder_or_those_above(records, level):
 def test_a_single_shard(records):
     text = inspect_path(records / "atmodist_pairs-train.tfrecord-00001-of-00003", verify=True)
     assert "2 patches of 4 x 6 x 2" in text
-    assert "uncounted pairs in 1 shards" in text
+    assert "uncounted pairs in 1 shard, " in text
 
 
 @pytest.mark.parametrize("place", [0.2, 0.5, 0.9])

@@ -60,7 +60,7 @@ def command_parser(
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     summary = (config_class.__doc__ or "").strip().splitlines()[0]
-    parser = CommandParser(prog=prog, description=summary, parser_mode="yaml")
+    parser = CommandParser(prog=prog, description=summary, parser_mode="yaml", allow_abbrev=False)
     parser.add_argument(
         "--config", action="config", help="YAML file of settings; flags after it override it."
     )
@@ -104,6 +104,25 @@ def guarded(prog: str, action: Callable[[], str]) -> int:
         print(f"\n{prog}: interrupted; run the same command again to go on.", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow quietly; takes several seconds.
+
+    TensorFlow reports its build to stderr before any logging can be configured. What it writes
+    while it is imported is dropped; a failed import still raises.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silence, 2)
+        import tensorflow  # noqa: F401  for its effect: later imports find it loaded
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(silence)
 
 
 def _configuration(

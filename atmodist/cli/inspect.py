@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from atmodist.cli.common import command_parser, run_command
+from atmodist.cli.common import command_parser, load_tensorflow, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _inspect(config: InspectConfig) -> str:
-    from atmodist.inspection import inspect_path
+    from atmodist.inspection import has_networks, inspect_path
+
+    if has_networks(config.path):
+        load_tensorflow()
 
     return inspect_path(config.path, verify=config.verify)

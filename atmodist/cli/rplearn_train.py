@@ -1,9 +1,8 @@
 """The command `rplearn-train`: records in, a trained network out."""
 
-import os
 from collections.abc import Sequence
 
-from atmodist.cli.common import command_parser, run_command
+from atmodist.cli.common import command_parser, load_tensorflow, run_command
 from atmodist.learning.configuration import TrainingConfig
 
 
@@ -14,10 +13,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(config: TrainingConfig) -> str:
-    from atmodist.samples.records import open_records
+    from atmodist.records.record_set import open_records
 
     open_records(config.records)  # says at once, before TensorFlow loads, if these are no records
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are ours to report, in one line
+    load_tensorflow()
     from atmodist.learning.training import train
 
     return train(config).summary()

@@ -118,7 +118,7 @@ class TimeAxis:
         return seconds + (_DAY - 1 if whole_day else 0)
 
     def __str__(self) -> str:
-        text = f"{len(self)} steps"
+        text = f"{len(self)} step{'' if len(self) == 1 else 's'}"
         if self.calendar != NO_CALENDAR:
             text += f", {self.isoformat(0)} .. {self.isoformat(-1)}"
         if self.step and self.calendar != NO_CALENDAR:

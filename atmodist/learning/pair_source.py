@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from atmodist.learning.augmentation import mirror_north_south, random_symmetries, reverse_time
 from atmodist.learning.configuration import TrainingConfig
+from atmodist.records.reading import naming_damage, read_pairs
+from atmodist.records.record_set import SIDECAR, RecordSet, open_records
 from atmodist.samples.normalization import Normalization
-from atmodist.samples.record_reading import naming_damage, read_pairs
-from atmodist.samples.records import SIDECAR, RecordSet, open_records
 
 TRAIN, EVALUATION = "train", "evaluation"
 

@@ -58,14 +58,16 @@ class TrainingResult:
     num_last: int
 
     def summary(self) -> str:
-        """One line: how good, where, what next."""
+        """How good it became, where it is, and what to run next."""
         best, last = self.best, self.last
+        recall = " ".join("-" if value is None else f"{value:.2f}" for value in last["recall"])
         return (
-            f"Trained {self.epochs} epochs; the best is epoch {best['epoch']} (evaluation loss "
-            f"{best['loss']:.3f}, accuracy {best['accuracy']:.3f}, within one class "
-            f"{best['within_one']:.3f}; mean of the last {self.num_last} evaluations "
-            f"{last['accuracy']:.3f} and {last['within_one']:.3f}). Its encoder is "
-            f"{self.output / 'encoder.keras'}, all scores are in "
+            f"trained   {self.epochs} epochs; the best is epoch {best['epoch']}, evaluation loss "
+            f"{best['loss']:.3f}\n"
+            f"accuracy  {last['accuracy']:.3f}, within one class {last['within_one']:.3f} (mean of "
+            f"the last {self.num_last} evaluations; chance is {1 / len(last['recall']):.3f})\n"
+            f"by label  1..{len(last['recall'])}: {recall}\n"
+            f"Wrote {self.output / 'encoder.keras'}; all scores are in "
             f"{self.output / 'evaluation.json'}. Next: atmodist inspect {self.output}"
         )
 

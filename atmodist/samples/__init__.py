@@ -1,1 +1,1 @@
-"""From archives to training samples: statistics, normalisation, sampling, records."""
+"""From archives to training samples: statistics, normalisation, and the sampling of pairs."""

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from atmodist.fields.archive import Archive, check_finite
+from atmodist.records.format import encode_pair
 from atmodist.samples.configuration import PairSamplerConfig
 from atmodist.samples.normalization import Normalization
-from atmodist.samples.record_format import encode_pair
 from atmodist.samples.shards import write_at
 
 MAX_OPEN_FILES = 256  # per process, of perhaps thousands of shards; limits of 1024 are usual

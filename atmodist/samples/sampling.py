@@ -27,14 +27,14 @@ from atmodist.outputs import (
     write_json,
     write_manifest,
 )
+from atmodist.records.files import SHARD_NAME, compress_shard, shard_name
+from atmodist.records.format import framed_pair_size
+from atmodist.records.record_set import RecordSet, Shard
+from atmodist.records.tfds_metadata import write_tfds_metadata
 from atmodist.samples.configuration import PairSamplerConfig
 from atmodist.samples.normalization import Normalization
 from atmodist.samples.pair_writer import StepPairs, stream_pairs
 from atmodist.samples.pairs import PairPlan, plan_pairs, split_steps
-from atmodist.samples.record_files import SHARD_NAME, compress_shard, shard_name
-from atmodist.samples.record_format import framed_pair_size
-from atmodist.samples.record_metadata import write_tfds_metadata
-from atmodist.samples.records import RecordSet, Shard
 from atmodist.samples.shards import ShardLayout, lay_out_shards, reserve
 from atmodist.samples.statistics import compute_statistics
 
@@ -43,6 +43,8 @@ LABEL = "identity.json"  # what is being made
 JOURNAL = "journal"  # what is done
 JOURNAL_ENTRY = np.dtype("<i8")  # a step whose pairs are all written
 NORMALIZATION = "normalization.json"
+
+METHOD = 1  # raised when the same settings would give other bytes
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _identity(config: PairSamplerConfig, archive: Archive) -> str:
         del settings[name]
     if config.normalization is not None:
         settings["normalization"] = _given_normalization(config.normalization, archive).identity
-    return digest({"archive": archive.fingerprint(), **settings})
+    return digest({"method": METHOD, "archive": archive.fingerprint(), **settings})
 
 
 def _existing(target: Path, identity: str) -> str:
@@ -324,11 +326,12 @@ def _period(archive: Archive, steps: range) -> dict[str, Any]:
 def _summary(folder: Path) -> str:
     records = RecordSet.load(folder)
     periods = records.metadata["periods"]
-    lines = [f"records   {folder}"]
+    lines = [f"records    {folder}"]
     for name, shards in records.splits.items():
         size = sum(shard.num_bytes for shard in shards)
+        files = f"{len(shards)} shard{'' if len(shards) == 1 else 's'}"
         lines.append(
-            f"{name:<9} {records.num_records(name):,} pairs, {len(shards)} shards, "
-            f"{size / 1e6:,.1f} MB, {periods[name]['start']} .. {periods[name]['end']}"
+            f"{name:<10} {records.num_records(name):,} pairs, {files}, {size / 1e6:,.1f} MB, "
+            f"{periods[name]['start']} .. {periods[name]['end']}"
         )
     return "\n".join([*lines, f"Next: rplearn-train {folder}"])

@@ -73,8 +73,8 @@ def test_it_says_what_was_made_and_what_to_run_next(archive, tmp_path, capsys, q
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     folder = tmp_path / "records/atmodist_pairs/1.0.0"
-    assert lines[0] == f"records   {folder}"
-    assert lines[1].startswith("train     105 pairs, 1 shards, ")
+    assert lines[0] == f"records    {folder}"
+    assert lines[1].startswith("train      105 pairs, 1 shard, ")
     assert lines[1].endswith("1970-01-01T00:00:00 .. 1970-01-03T21:00:00")
     assert lines[-1] == f"Next: rplearn-train {folder}"
     assert main(arguments) == 0

@@ -60,8 +60,8 @@ def test_unknown_keys_of_a_file_are_named(tmp_path, capsys):
 
 
 def write_records(folder, num_train=48, num_evaluation=16):
-    from atmodist.samples.record_format import encode_pair
-    from atmodist.samples.records import RecordSet, Shard, records_folder, shard_name
+    from atmodist.records.format import encode_pair
+    from atmodist.records.record_set import RecordSet, Shard, records_folder, shard_name
     from tests.learning.sources import CHANNELS, decorrelating_pairs, normalization
 
     folder = records_folder(folder, "pairs")

@@ -10,9 +10,9 @@ import numpy as np
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.samples.record_files import read_payloads
-from atmodist.samples.record_format import decode_pair
-from atmodist.samples.records import RecordSet
+from atmodist.records.files import read_payloads
+from atmodist.records.format import decode_pair
+from atmodist.records.record_set import RecordSet
 
 STEP = 10_800  # seconds
 

@@ -11,10 +11,10 @@ from scipy.stats import kstest
 from atmodist.fields.archive import Archive, Channel
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.outputs import read_json
+from atmodist.records.record_set import RecordSet
 from atmodist.samples import sampling
 from atmodist.samples.configuration import PairSamplerConfig
 from atmodist.samples.normalization import Normalization
-from atmodist.samples.records import RecordSet
 from atmodist.samples.sampling import write_pairs
 from tests.samples.archives import STEP, hourly, read_pairs, shard_digests, write_archive
 
@@ -361,7 +361,7 @@ def test_a_folder_of_something_else_is_kept(configure, tmp_path):
 def test_compressed_records_hold_the_same_pairs(
     plain, configure, tmp_path, quick, monkeypatch, compression
 ):
-    from atmodist.samples import record_reading
+    from atmodist.records import reading
 
     first, second = (configure(tmp_path / n, compression=compression) for n in "ab")
     write_pairs(first)
@@ -371,7 +371,7 @@ def test_compressed_records_hold_the_same_pairs(
     expected = read_pairs(plain.folder, "train")
     records = RecordSet.load(first.folder)
     assert records.compression == compression
-    dataset = record_reading.read_pairs(records, "train", batch_size=len(expected), shuffle=False)
+    dataset = reading.read_pairs(records, "train", batch_size=len(expected), shuffle=False)
     patches, label = next(iter(dataset))
     assert_array_equal(patches[:, 0], [pair["patch1"] for pair in expected])
     assert_array_equal(label + 1, [pair["label"] for pair in expected])

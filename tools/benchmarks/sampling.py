@@ -24,7 +24,7 @@ from common import machine, print_table
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import make_grid
-from atmodist.samples.records import RecordSet
+from atmodist.records.record_set import RecordSet
 from atmodist.samples.statistics import compute_statistics
 
 PATCHES_PER_STEP, MAX_LABEL = 20, 31

@@ -7,8 +7,8 @@ and cannot read compressed shards.
 from typing import Any
 
 from atmodist import outputs
-from atmodist.samples.record_format import PAIR_FEATURES
-from atmodist.samples.records import RecordSet
+from atmodist.records.format import PAIR_FEATURES
+from atmodist.records.record_set import RecordSet
 
 
 def write_tfds_metadata(records: RecordSet, **metadata: Any) -> None:

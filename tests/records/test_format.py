@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from atmodist.samples.record_format import (
+from atmodist.records.format import (
     PAIR_FEATURES,
     PATCH_DTYPE,
     decode_pair,

@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from atmodist.samples.record_files import (
+from atmodist.records.files import (
     DamagedShardError,
     compress_shard,
     detect_compression,
@@ -15,7 +15,7 @@ from atmodist.samples.record_files import (
     shard_name,
     verify_shard,
 )
-from atmodist.samples.record_format import decode_pair, frame, parse_example
+from atmodist.records.format import decode_pair, frame, parse_example
 
 PAYLOADS = [bytes([i]) * (100 + i) for i in range(20)]
 FRAMES = [b"".join(frame([payload])) for payload in PAYLOADS]

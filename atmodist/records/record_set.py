@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from atmodist import outputs
-from atmodist.samples.record_files import (
+from atmodist.records.files import (
     COMPRESSIONS,
     SHARD_NAME,
     Compression,
@@ -27,7 +27,7 @@ from atmodist.samples.record_files import (
     shard_name,
     verify_shard,
 )
-from atmodist.samples.record_format import PAIR_FEATURES, decode_pair
+from atmodist.records.format import PAIR_FEATURES, decode_pair
 
 SIDECAR = "records.json"
 FORMAT_VERSION = 1

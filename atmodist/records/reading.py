@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from atmodist.samples.record_format import PAIR_FEATURES
-from atmodist.samples.records import RecordSet
+from atmodist.records.format import PAIR_FEATURES
+from atmodist.records.record_set import RecordSet
 
 SHUFFLE_BUFFER = 512  # records, 200 MB at 160 x 160 x 2; samplers have shuffled all of them before
 PARALLEL_SHARDS = 4  # shards that are read in turns

@@ -3,9 +3,9 @@ import json
 import pytest
 from numpy.testing import assert_array_equal
 
-from atmodist.samples.record_metadata import write_tfds_metadata
-from atmodist.samples.records import SIDECAR
-from tests.samples.test_records import make_records, patches
+from atmodist.records.record_set import SIDECAR
+from atmodist.records.tfds_metadata import write_tfds_metadata
+from tests.records.test_record_set import make_records, patches
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, get_args
 
 from atmodist import outputs
-from atmodist.samples.record_format import (
+from atmodist.records.format import (
     FRAME_FOOTER,
     FRAME_HEADER,
     MAX_PAYLOAD,

@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_array_equal
 
-from atmodist.samples.record_files import DamagedShardError
-from atmodist.samples.record_format import FRAME_OVERHEAD
-from atmodist.samples.record_reading import naming_damage, read_pairs
-from atmodist.samples.records import BARE_SPLIT, open_records
-from tests.samples.test_records import (
+from atmodist.records.files import DamagedShardError
+from atmodist.records.format import FRAME_OVERHEAD
+from atmodist.records.reading import naming_damage, read_pairs
+from atmodist.records.record_set import BARE_SPLIT, open_records
+from tests.records.test_record_set import (
     MAX_LABEL,
     SHAPE,
     framed_pair,

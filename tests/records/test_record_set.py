@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from atmodist.samples.record_files import DamagedShardError, compress_shard, shard_name
-from atmodist.samples.record_format import encode_example, encode_pair, frame
-from atmodist.samples.records import (
+from atmodist.records.files import DamagedShardError, compress_shard, shard_name
+from atmodist.records.format import encode_example, encode_pair, frame
+from atmodist.records.record_set import (
     BARE_SPLIT,
     SIDECAR,
     RecordSet,
