@@ -1,0 +1,98 @@
+"""Pairs per second that `tf.data` delivers from records, beside what training consumes.
+
+Records of 160 x 160 x 2 are drawn from a generated archive. One pass over them is timed as training
+reads them (shuffled, batched, nothing done with them), turn by turn with training steps of the
+reference network on a batch in memory; medians are reported.
+
+    python tools/benchmarks/delivery.py [--folder DIR] [--batch_size 32] [--repeats 5]
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from common import machine, print_table
+from sampling import make_archive
+
+from atmodist.records.record_set import open_records
+from atmodist.samples.configuration import PairSamplerConfig
+from atmodist.samples.sampling import write_pairs
+
+SHAPE = (160, 160, 2)
+NUM_CLASSES = 31
+
+
+def main() -> None:
+    """Measures and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, help="where to work (needs 2 GB)")
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=96, help="time steps of the archive")
+    options = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    print(machine())
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        archive = make_archive(Path(folder), 640, options.steps, "none")
+        config = PairSamplerConfig(
+            archive=str(archive),
+            output=folder,
+            max_temporal_distance=NUM_CLASSES,
+            evaluation_fraction=0.0,
+            workers=1,
+        )
+        write_pairs(config)
+        rows = measure(config.folder, options.batch_size, options.repeats)
+    print_table(["", "pairs/s", "against training"], rows)
+
+
+def measure(folder: Path, batch_size: int, repeats: int) -> list[list[str]]:
+    """Times passes and training steps in turns."""
+    from atmodist.records.reading import read_pairs
+
+    records = open_records(folder)
+    step = training_step(batch_size)
+    step()
+    delivered, consumed = [], []
+    for epoch in range(repeats):
+        batches = read_pairs(
+            records, "train", batch_size=batch_size, epoch=epoch, drop_remainder=True
+        )
+        start = time.perf_counter()
+        count = sum(len(labels) for _, labels in batches)
+        delivered.append(count / (time.perf_counter() - start))
+        start = time.perf_counter()
+        step()
+        consumed.append(batch_size / (time.perf_counter() - start))
+    delivery, training = statistics.median(delivered), statistics.median(consumed)
+    return [
+        [f"training step, batch {batch_size}", f"{training:.1f}", "1"],
+        ["delivery, shuffled", f"{delivery:.0f}", f"{delivery / training:.0f}"],
+    ]
+
+
+def training_step(batch_size: int):
+    """A step of the reference network on a batch that stays in memory."""
+    import tensorflow as tf
+
+    from atmodist.learning.configuration import TrainingConfig
+    from atmodist.learning.optimization import Optimization
+    from atmodist.learning.pretext import pretext_model
+
+    config = TrainingConfig(records=Path("unused"), architecture="resnet-small").resolved()
+    trained = Optimization(pretext_model("resnet-small", SHAPE, NUM_CLASSES), config)
+    pairs = tf.random.normal((batch_size, 2, *SHAPE))
+    labels = tf.random.uniform((batch_size,), 0, NUM_CLASSES, tf.int32)
+
+    def step() -> None:
+        trained.step(pairs, labels, number=0, learning_rate=0.01)
+        trained.losses()  # waits for the end of the step
+
+    return step
+
+
+if __name__ == "__main__":
+    main()
