@@ -9,7 +9,6 @@ are described from their first records.
 """
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from atmodist.records.files import (
     SHARD_NAME,
     Compression,
     DamagedShardError,
+    RecordsDigest,
     detect_compression,
     read_payloads,
     shard_name,
@@ -47,27 +47,25 @@ class Shard:
         name: File name within the folder.
         num_records: How many records it holds; None if nobody counted.
         num_bytes: Its length.
-        sha256: Hex digest of the whole file; None if nobody computed it.
+        digest: `RecordsDigest` of its records; None if nobody computed it.
     """
 
     name: str
     num_records: int | None
     num_bytes: int
-    sha256: str | None = None
+    digest: str | None = None
 
     @classmethod
-    def measure(cls, path: str | Path, num_records: int | None, *, digest: bool = True) -> "Shard":
-        """Describes the file at `path`; a digest takes reading it (about 1 GB/s)."""
+    def measure(
+        cls, path: str | Path, num_records: int | None, digest: str | None = None
+    ) -> "Shard":
+        """Describes the file at `path`; its digest is computed unless it is given."""
         path = Path(path)
-        sha256 = None
-        if digest:
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(
             name=path.name,
             num_records=num_records,
             num_bytes=path.stat().st_size,
-            sha256=sha256,
+            digest=digest or RecordsDigest.of(path),
         )
 
 
@@ -169,15 +167,16 @@ class RecordSet:
                     yield error if isinstance(error, ValueError) else ValueError(str(error))
 
     def _verify(self, path: Path, shard: Shard) -> None:
-        verify_shard(
-            path,
-            compression=self.compression,
-            expected=shard.num_records,
-            check=self._check_pair,
-        )
-        if shard.sha256 is not None and Shard.measure(path, None).sha256 != shard.sha256:
+        digest = RecordsDigest()
+
+        def check(payload: bytes) -> None:
+            self._check_pair(payload)
+            digest.update(payload)
+
+        verify_shard(path, compression=self.compression, expected=shard.num_records, check=check)
+        if shard.digest is not None and digest.hexdigest() != shard.digest:
             raise ValueError(
-                f"{path} is readable, but not the file that was written (its SHA-256 differs from "
+                f"{path} is readable, but not the file that was written (its digest differs from "
                 f"{SIDECAR}); make the records again or restore the file."
             )
 

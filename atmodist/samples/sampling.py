@@ -27,7 +27,7 @@ from atmodist.outputs import (
     write_json,
     write_manifest,
 )
-from atmodist.records.files import SHARD_NAME, compress_shard, shard_name
+from atmodist.records.files import SHARD_NAME, RecordsDigest, compress_shard, shard_name
 from atmodist.records.format import framed_pair_size
 from atmodist.records.record_set import RecordSet, Shard
 from atmodist.records.tfds_metadata import write_tfds_metadata
@@ -303,9 +303,10 @@ def _shards(config: PairSamplerConfig, splits: list[Split]) -> dict[str, tuple[S
     """Compresses and measures all shards, as many at once as there are workers."""
 
     def finish(path: Path, count: int) -> Shard:
+        records_digest = RecordsDigest.of(path)  # the same before compression, and quicker
         if config.compression != "none":
             compress_shard(path, config.compression)
-        return Shard.measure(path, int(count))
+        return Shard.measure(path, int(count), records_digest)
 
     with ThreadPoolExecutor(_num_workers(config)) as pool:
         return {

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from atmodist.records.files import (
     DamagedShardError,
+    RecordsDigest,
     compress_shard,
     detect_compression,
     read_payloads,
@@ -31,6 +32,11 @@ def shard(tmp_path):
 def start_of(record):
     """Where record number `record`, from 1, starts in the shard."""
     return sum(map(len, FRAMES[: record - 1]))
+
+
+def write_payloads(path, payloads):
+    path.write_bytes(b"".join(b"".join(frame([payload])) for payload in payloads))
+    return path
 
 
 def flip(path, byte, bit=0):
@@ -217,3 +223,17 @@ def test_records_of_the_super_resolution_reference_are_read():
     low_resolution = np.frombuffer(record["data_LR"][0])  # float64
     assert low_resolution.size == height * width * channels
     assert np.abs(low_resolution).max() < 100  # winds in m s⁻¹
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zlib"])
+def test_the_digest_is_of_the_records_however_they_are_compressed(tmp_path, compression):
+    path = write_payloads(tmp_path / "a", [b"one", b"two", b""])
+    plain = RecordsDigest.of(path)
+    by_hand = RecordsDigest()
+    for payload in (b"one", b"two", b""):
+        by_hand.update(payload)
+    assert plain == by_hand.hexdigest()
+    compress_shard(path, compression)
+    assert RecordsDigest.of(path) == plain
+    assert RecordsDigest.of(write_payloads(tmp_path / "b", [b"one", b"twp", b""])) != plain
+    assert RecordsDigest.of(write_payloads(tmp_path / "c", [b"two", b"one", b""])) != plain

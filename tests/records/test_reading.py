@@ -222,7 +222,7 @@ def test_a_pair_of_another_shape_is_named(tmp_path, shape):
 def test_a_shard_with_fewer_records_than_listed_is_named(tmp_path):
     records = make_records(tmp_path, {"train": (3,)})
     (shard,) = records.splits["train"]
-    records = replace(records, splits={"train": (replace(shard, num_records=4, sha256=None),)})
+    records = replace(records, splits={"train": (replace(shard, num_records=4, digest=None),)})
     with (
         pytest.raises(DamagedShardError, match=r"record 4 of 4 .*the shard ends before"),
         naming_damage(records, "train"),
