@@ -17,7 +17,7 @@ help:
 
 $(STAMP): setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "AtmoDist needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.11" % sys.version.split()[0])'
-	@echo "Setting up $(VENV) (once; about 3 GB, a few minutes) ..."
+	@echo "Setting up $(VENV) (once; about 3.5 GB, a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "Could not make $(VENV). On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --editable '.[all,dev]'
 	@touch $@

@@ -8,13 +8,12 @@ from setuptools import find_packages, setup
 # that may break us, so that a fresh install next year still works.
 CORE = [
     "tensorflow>=2.20,<2.23",
-    "keras>=3.12,<4",
+    "keras>=3.13.2,<4",
     "numpy>=2.0,<3",
-    "scipy>=1.14,<2",
+    "scipy>=1.15,<2",
     "h5py>=3.12,<4",
     "hdf5plugin>=5.0,<8",
-    "dask[array,distributed]>=2024.12,<2028",
-    "pyshtools>=4.13,<5",
+    "dask[array]>=2024.12,<2028",
     "tensorflow-datasets>=4.9.9,<5",
     "google-crc32c>=1.6,<2",
     "protobuf>=5,<8",

@@ -1,7 +1,6 @@
 """Streams an archive once, in time order, and writes the pairs of each step to their places.
 
-Fields go into a ring of max_temporal_distance + 1 slots, and one more for each worker, to read
-ahead. As soon as the last field that the pairs of a step may need is there, they are cut,
+Fields go into a ring of max_temporal_distance + 1 slots, and a few more to read ahead. As soon as the last field that the pairs of a step may need is there, they are cut,
 normalised and written; a slot is free again when no step that is still to be written needs it.
 With several workers the ring is shared memory, and both reading and writing are spread over them.
 """
@@ -27,6 +26,8 @@ from atmodist.samples.normalization import Normalization
 from atmodist.samples.shards import write_at
 
 MAX_OPEN_FILES = 256  # per process, of perhaps thousands of shards; limits of 1024 are usual
+
+READ_AHEAD = 8  # fields at most, however many workers there are: memory must not grow with cores
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def stream_pairs(
     with Archive(config.archive) as archive:
         channels, _, rows, columns = archive.shape
     lag = config.max_temporal_distance
-    num_slots = lag + 1 + num_workers
+    num_slots = lag + 1 + min(num_workers, READ_AHEAD)
     shape = (num_slots, channels, rows, columns)
     with _pool(config, normalization, shape, num_workers) as submit:
         _Schedule(work, lag, num_slots).run(submit, on_written)
