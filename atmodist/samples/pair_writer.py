@@ -1,8 +1,9 @@
 """Streams an archive once, in time order, and writes the pairs of each step to their places.
 
-Fields go into a ring of max_temporal_distance + 1 slots, and a few more to read ahead. As soon as the last field that the pairs of a step may need is there, they are cut,
-normalised and written; a slot is free again when no step that is still to be written needs it.
-With several workers the ring is shared memory, and both reading and writing are spread over them.
+Fields go into a ring of max_temporal_distance + 1 slots, and a few more to read ahead. As soon as
+the last field that the pairs of a step may need is there, they are cut, normalised and written; a
+slot is free again when no step that is still to be written needs it. With several workers the ring
+is shared memory, and both reading and writing are spread over them.
 """
 
 import concurrent.futures
@@ -26,7 +27,6 @@ from atmodist.samples.normalization import Normalization
 from atmodist.samples.shards import write_at
 
 MAX_OPEN_FILES = 256  # per process, of perhaps thousands of shards; limits of 1024 are usual
-
 READ_AHEAD = 8  # fields at most, however many workers there are: memory must not grow with cores
 
 
