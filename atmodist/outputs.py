@@ -14,13 +14,14 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-FINGERPRINT_BLOCK = 1 << 20  # bytes read at each place
+FINGERPRINT_WHOLE = 16 << 20  # bytes; up to here files are read whole
+FINGERPRINT_BLOCK = 256 << 10  # bytes read at each place of larger ones
 FINGERPRINT_PLACES = 16
 VERSIONED_PACKAGES = ("atmodist", "tensorflow", "keras", "numpy", "h5py", "hdf5plugin", "dask")
 
@@ -88,19 +89,21 @@ def read_json(path: str | Path) -> Any:
 
 
 def fingerprint(path: str | Path) -> str:
-    """Returns a digest of a file's size and of 16 blocks of 1 MiB spread evenly over it.
+    """Returns a digest of a file's size and content.
 
-    It tells versions of a file apart without reading hundreds of gigabytes; it is no proof
-    against somebody who wants two files to look alike.
+    Of files above 16 MiB, 16 blocks of 256 KiB spread evenly over them stand for the content. That
+    tells versions of a file apart without reading hundreds of gigabytes; it is no proof against
+    somebody who wants two files to look alike.
     """
     path = Path(path)
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
-    last = max(size - FINGERPRINT_BLOCK, 0)
-    offsets = sorted({last * i // (FINGERPRINT_PLACES - 1) for i in range(FINGERPRINT_PLACES)})
-    with path.open("rb") as file:
-        for offset in offsets:
-            file.seek(offset)
+    if size <= FINGERPRINT_WHOLE:
+        digest.update(path.read_bytes())
+        return f"sha256:{digest.hexdigest()}"
+    with path.open("rb", buffering=0) as file:
+        for place in range(FINGERPRINT_PLACES):
+            file.seek((size - FINGERPRINT_BLOCK) * place // (FINGERPRINT_PLACES - 1))
             digest.update(file.read(FINGERPRINT_BLOCK))
     return f"sha256:{digest.hexdigest()}"
 
@@ -114,31 +117,39 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+def manifest_path(output: str | Path) -> Path:
+    """Where the manifest of a single file lies: beside it, under its full name."""
+    return Path(output).with_name(f"{Path(output).name}.manifest.json")
+
+
 def write_manifest(
     path: str | Path,
     *,
     command: str,
     config: Any,
     seed: int | None = None,
-    inputs: Iterable[str | Path] = (),
+    inputs: Iterable[str | Path] | Mapping[str, str] = (),
     **results: Any,
 ) -> None:
     """Writes what is needed to make an output again.
 
     Args:
-        path: The manifest itself; by convention `manifest.json` in the folder of the output.
+        path: The manifest itself; by convention `manifest.json` in the folder of the output, or
+            `manifest_path` of an output that is a file.
         command: The command that ran, for instance "rplearn-data".
         config: The merged configuration, a dataclass or a mapping.
         seed: The seed, where there is one.
-        inputs: Files read; each is listed with its fingerprint.
+        inputs: Files read; each is listed with its fingerprint, unless they are given with it.
         **results: Anything worth recording (split, counts, digests).
     """
+    if not isinstance(inputs, Mapping):
+        inputs = {str(item): fingerprint(item) for item in inputs}
     entries = {
         "command": command,
         "config": plain_config(config),
         "seed": seed,
         "versions": package_versions(),
-        "inputs": {str(item): fingerprint(item) for item in inputs},
+        "inputs": dict(inputs),
         **results,
     }
     write_json(path, entries)

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from atmodist.outputs import (
     FINGERPRINT_BLOCK,
     FINGERPRINT_PLACES,
+    FINGERPRINT_WHOLE,
     atomic_path,
     digest,
     fingerprint,
+    manifest_path,
     package_versions,
     plain_config,
     read_json,
@@ -151,7 +153,7 @@ def test_removing_a_link_to_a_folder_keeps_the_folder(tmp_path):
     assert content(tmp_path / "folder") == "kept"
 
 
-SIZES = [0, 1, FINGERPRINT_BLOCK, FINGERPRINT_BLOCK + 1, 20 * FINGERPRINT_BLOCK]
+SIZES = [0, 1, FINGERPRINT_BLOCK, FINGERPRINT_WHOLE, FINGERPRINT_WHOLE + 1]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -168,7 +170,7 @@ def test_fingerprint_follows_content_and_not_the_name(tmp_path, size):
 
 @pytest.mark.parametrize("place", range(FINGERPRINT_PLACES))
 def test_fingerprint_notices_a_byte_changed_at_each_of_its_places(tmp_path, place):
-    size = 64 * FINGERPRINT_BLOCK
+    size = 2 * FINGERPRINT_WHOLE
     with (tmp_path / "a").open("wb") as file:
         file.truncate(size)  # sparse: takes no room
     before = fingerprint(tmp_path / "a")
@@ -178,15 +180,51 @@ def test_fingerprint_notices_a_byte_changed_at_each_of_its_places(tmp_path, plac
     assert fingerprint(tmp_path / "a") != before
 
 
-@pytest.mark.parametrize("size", [100, 3 * FINGERPRINT_BLOCK, 16 * FINGERPRINT_BLOCK])
+@pytest.mark.parametrize("size", [100, FINGERPRINT_WHOLE])
 def test_fingerprint_of_a_small_file_covers_every_byte(tmp_path, size):
     (tmp_path / "a").write_bytes(bytes(size))
     before = fingerprint(tmp_path / "a")
-    for offset in np.random.default_rng(0).integers(size, size=10):
+    for offset in np.random.default_rng(0).integers(size, size=5):
         changed = bytearray(size)
         changed[offset] = 1
         (tmp_path / "a").write_bytes(changed)
         assert fingerprint(tmp_path / "a") != before
+
+
+def test_fingerprint_reads_no_byte_twice_and_little_of_a_large_file(tmp_path, monkeypatch):
+    count = 0
+    opened = Path.open
+
+    def counting(path, *arguments, **options):
+        file = opened(path, *arguments, **options)
+
+        class Counted:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                file.close()
+
+            def seek(self, offset):
+                file.seek(offset)
+
+            def read(self, size=-1):
+                nonlocal count
+                content = file.read(size)
+                count += len(content)
+                return content
+
+        return Counted()
+
+    sizes = {"small": 1000, "large": 4 * FINGERPRINT_WHOLE}
+    for name, size in sizes.items():
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    monkeypatch.setattr(Path, "open", counting)
+    fingerprint(tmp_path / "small")
+    assert count == sizes["small"]
+    fingerprint(tmp_path / "large")
+    assert count == sizes["small"] + FINGERPRINT_PLACES * FINGERPRINT_BLOCK
 
 
 PLAIN = st.recursive(
@@ -248,6 +286,11 @@ def test_a_damaged_json_file_is_named(tmp_path, text):
         read_json(tmp_path / "a.json")
 
 
+def test_outputs_that_differ_in_their_suffix_have_manifests_of_their_own():
+    assert manifest_path("x/a.h5") == Path("x/a.h5.manifest.json")
+    assert manifest_path("x/a.json") != manifest_path("x/a.h5")
+
+
 def test_a_manifest_says_how_an_output_was_made(tmp_path):
     (tmp_path / "input").write_text("fields")
     write_manifest(
@@ -264,6 +307,8 @@ def test_a_manifest_says_how_an_output_was_made(tmp_path):
     assert manifest["seed"] == 5
     assert manifest["counts"] == {"train": 10}
     assert manifest["inputs"] == {str(tmp_path / "input"): fingerprint(tmp_path / "input")}
+    write_manifest(tmp_path / "m.json", command="x", config={}, inputs={"gone": "sha256:0"})
+    assert json.loads((tmp_path / "m.json").read_text())["inputs"] == {"gone": "sha256:0"}
     assert {"python", "atmodist", "numpy", "h5py"} <= set(manifest["versions"])
 
 
