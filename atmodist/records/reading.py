@@ -1,10 +1,10 @@
 """Reads records of pairs for training, through `tf.data`.
 
-Records pass one by one from disk through a shuffle buffer to a batch: a record of this size is
-parsed faster while it is still in the processor's cache than as part of a batch, and plain shards
-are read without a buffer, which would only be one more copy. The order is a function of (seed,
-epoch) alone: shards are permuted and read in turns, and a buffer, seeded with both, does the rest.
-TensorFlow's global seed has no part in it, so that a resumed run sees what it would have seen.
+Records pass as bytes from disk through a shuffle buffer to a batch, which is parsed as a whole;
+plain shards are read without a buffer, which would only be one more copy. The order is a function
+of (seed, epoch) alone: shards are permuted and read in turns, and a buffer, seeded with both, does
+the rest. TensorFlow's global seed has no part in it, so that a resumed run sees what it would have
+seen.
 """
 
 import contextlib
@@ -71,18 +71,18 @@ def read_pairs(
         dataset = _keep_labels(dataset, records, max_label)
     if shuffle:
         dataset = _shuffle(dataset, shuffle_buffer, rng)
-    dataset = dataset.map(_parser(records, extras), num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
+    dataset = dataset.map(_parser(records, extras), num_parallel_calls=tf.data.AUTOTUNE)
     options = tf.data.Options()
     options.deterministic = True
     return dataset.with_options(options).prefetch(PREFETCHED_BATCHES)
 
 
 @contextlib.contextmanager
-def naming_damage(records: RecordSet, split: str) -> Iterator[None]:
+def naming_damage(records: RecordSet, *splits: str) -> Iterator[None]:
     """Turns TensorFlow's errors about unreadable data into one that names shard and record.
 
-    Wrap whatever consumes `read_pairs`, for instance the whole of training. The split is read
+    Wrap whatever consumes `read_pairs`, for instance the whole of training. The splits are read
     again to find the damage, after an error only. Errors with another cause pass unchanged.
     """
     try:
@@ -93,7 +93,8 @@ def naming_damage(records: RecordSet, split: str) -> Iterator[None]:
         tf.errors.InvalidArgumentError,
         tf.errors.NotFoundError,
     ) as error:
-        damage = next(records.find_damage(split), None)
+        found = (damage for split in splits for damage in records.find_damage(split))
+        damage = next(found, None)
         if damage is None:
             raise
         raise damage from error
@@ -133,7 +134,12 @@ def _keep_labels(dataset: tf.data.Dataset, records: RecordSet, max_label: int) -
     if max_label == records.max_label:
         return dataset
     spec = {"label": tf.io.FixedLenFeature([], tf.int64)}
-    return dataset.filter(lambda s: tf.io.parse_single_example(s, spec)["label"] <= max_label)
+
+    def is_kept(serialized: Any) -> Any:
+        label = tf.io.parse_single_example(serialized, spec)["label"]
+        return (label <= max_label) | (label > records.max_label)  # the parser refuses the latter
+
+    return dataset.filter(is_kept)
 
 
 def _shuffle(
@@ -156,16 +162,28 @@ def _shuffle(
 def _parser(records: RecordSet, extras: Sequence[str]) -> Callable[[Any], tuple]:
     names = {"patch1", "patch2", "label", "H", "W", "C", *extras}
     spec = {name: tf.io.FixedLenFeature([], _TF_DTYPES[PAIR_FEATURES[name]]) for name in names}
-    shape = (2, *records.shape)
+    shape = (-1, 2, *records.shape)
 
     def parse(serialized: Any) -> tuple:
-        features = tf.io.parse_single_example(serialized, spec)
-        patches = tf.io.decode_raw(
-            tf.stack([features["patch1"], features["patch2"]]), tf.float32, little_endian=True
-        )
-        own_shape = tf.stack([2, features["H"], features["W"], features["C"]])
-        patches = tf.ensure_shape(tf.reshape(patches, own_shape), shape)
-        label = tf.cast(features["label"] - 1, tf.int32)
+        features = tf.io.parse_example(serialized, spec)
+        patches = tf.stack([features["patch1"], features["patch2"]], axis=1)
+        patches = tf.reshape(tf.io.decode_raw(patches, tf.float32, little_endian=True), shape)
+        patches = tf.ensure_shape(patches, (serialized.shape[0], *shape[1:]))
+        own_shapes = tf.stack([features[name] for name in "HWC"], axis=1)
+        label = features["label"]
+        complaints = [
+            tf.debugging.Assert(
+                tf.reduce_all(own_shapes == tf.constant(records.shape, tf.int64)),
+                [f"shape not {records.shape}; it is", own_shapes],
+            ),
+            tf.debugging.Assert(
+                tf.reduce_all((label >= 1) & (label <= records.max_label)),
+                [f"label not in 1 to {records.max_label}; it is", label],
+            ),
+        ]
+        with tf.control_dependencies(complaints):
+            label = tf.cast(label - 1, tf.int32)
+            patches = tf.identity(patches)
         if extras:
             return patches, label, {name: features[name] for name in extras}
         return patches, label
