@@ -29,6 +29,7 @@ EXTRAS = {
     "fast": ["ducc0>=0.36,<1"],
     "grib": ["eccodes>=2.38,<3"],
     "netcdf": ["h5netcdf>=1.4,<2"],
+    "hub": ["huggingface_hub>=0.26,<2"],
     "tensorboard": ["tensorboard>=2.18,<3"],
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
@@ -44,6 +45,7 @@ COMMANDS = [
     "atmodist = atmodist.cli.main:main",
     "rplearn-data = atmodist.cli.rplearn_data:main",
     "rplearn-train = atmodist.cli.rplearn_train:main",
+    "rplearn-eval = atmodist.cli.rplearn_eval:main",
 ]
 
 setup(

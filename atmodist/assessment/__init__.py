@@ -1,0 +1,1 @@
+"""Judges a trained pretext network: scores, calibration, maps, and what it cheated with."""

@@ -1,0 +1,148 @@
+"""Scores of predictions with confidence intervals: in all, per lag, per band of latitude.
+
+Pairs of one base time share their weather, so that intervals come from a bootstrap that draws
+whole base times with replacement. Base times a few hours apart are still alike: on a short series
+the intervals are rather too narrow. They hold 95 %.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atmodist.assessment.predictions import Predictions, log_probabilities
+from atmodist.outputs import atomic_path
+
+LEVEL = 0.95
+Row = dict[str, Any]
+
+
+class BaseTimeBootstrap:
+    """Intervals of means over pairs, by drawing base times with replacement.
+
+    Args:
+        groups: The base time of each pair, any integers. Shape (pair,).
+        resamples: How many.
+        seed: Of the draws.
+    """
+
+    def __init__(self, groups: np.ndarray, *, resamples: int = 1000, seed: int = 0):
+        _, self._group = np.unique(groups, return_inverse=True)
+        self.num_groups = int(self._group.max()) + 1
+        rng = np.random.default_rng(seed)
+        shares = np.full(self.num_groups, 1 / self.num_groups)
+        self._times = rng.multinomial(self.num_groups, shares, size=resamples)
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums of values (pair, ...) over each resample. Shape (resample, ...)."""
+        values = np.asarray(values, np.float64)
+        sums = np.zeros((self.num_groups, *values.shape[1:]))
+        np.add.at(sums, self._group, values)
+        return np.tensordot(self._times, sums, axes=1)
+
+    def mean(self, values: np.ndarray, mask: np.ndarray | None = None) -> Row:
+        """The mean of values (pair,), over the pairs of a mask, as value, low and high."""
+        chosen = np.ones(len(values)) if mask is None else np.asarray(mask, np.float64)
+        if not chosen.any():
+            return {"value": None, "low": None, "high": None}
+        sums, counts = self.sums(values * chosen), self.sums(chosen)
+        means = sums[counts > 0] / counts[counts > 0]
+        return {"value": float((values * chosen).sum() / chosen.sum()), **interval(means)}
+
+
+def interval(resampled: np.ndarray) -> Row:
+    """The central 95 % of resampled values, as low and high."""
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {"low": float(low), "high": float(high)}
+
+
+def pair_scores(predictions: Predictions) -> dict[str, np.ndarray]:
+    """Scores of each pair, whose means are the usual scores.
+
+    Returns:
+        `loss` (nats), `accuracy`, `top3`, `within_one` (guess at most one class off) and
+        `mean_error` (guess minus truth, steps). Shape (pair,) each.
+    """
+    label, guess = predictions.pairs.label, predictions.guess
+    log_probability = log_probabilities(predictions.logits)
+    of_truth = log_probability[np.arange(len(label)), label]
+    better = (log_probability > of_truth[:, None]).sum(axis=1)
+    return {
+        "loss": -of_truth,
+        "accuracy": (guess == label).astype(np.float64),
+        "top3": (better < 3).astype(np.float64),
+        "within_one": (np.abs(guess - label) <= 1).astype(np.float64),
+        "mean_error": (guess - label).astype(np.float64),
+    }
+
+
+def score_table(predictions: Predictions, bootstrap: BaseTimeBootstrap) -> list[Row]:
+    """One row per score: score, value, low, high."""
+    scores = pair_scores(predictions)
+    return [{"score": name, **bootstrap.mean(values)} for name, values in scores.items()]
+
+
+def lag_table(
+    predictions: Predictions, bootstrap: BaseTimeBootstrap, step_seconds: int | None
+) -> list[Row]:
+    """One row per true lag and score: lag_steps, lag_hours, count, score, value, low, high."""
+    label, rows = predictions.pairs.label, []
+    for k in range(predictions.logits.shape[1]):
+        hours = (k + 1) * step_seconds / 3600 if step_seconds else None
+        rows += _masked(
+            predictions, bootstrap, label == k, {"lag_steps": k + 1, "lag_hours": hours}
+        )
+    return rows
+
+
+def latitude_table(
+    predictions: Predictions, bootstrap: BaseTimeBootstrap, band_degrees: float
+) -> list[Row]:
+    """One row per band of the patch centres and score: south, north, count, score, value, ..."""
+    band, edges = latitude_bands(predictions.pairs.latitude, band_degrees)
+    rows = []
+    for k in np.unique(band):
+        place = {"south": float(edges[k]), "north": float(edges[k + 1])}
+        rows += _masked(predictions, bootstrap, band == k, place)
+    return rows
+
+
+def latitude_bands(latitude: np.ndarray, band_degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the bands of latitudes, and the edges of all bands, from south to north.
+
+    Bands are symmetric about the equator; the outermost ones may be narrower.
+    """
+    count = int(np.ceil(90 / band_degrees - 1e-9))
+    half = np.minimum(band_degrees * np.arange(count + 1), 90.0)
+    edges = np.concatenate([-half[:0:-1], half])
+    band = np.clip(np.searchsorted(edges, latitude, side="right") - 1, 0, len(edges) - 2)
+    return band, edges
+
+
+def confusion_matrix(label: np.ndarray, guess: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts (true, guessed)."""
+    flat = np.bincount(label * num_classes + guess, minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes)
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows with the same keys, atomically; missing values are empty."""
+    rows = list(rows)
+    if not rows:
+        return
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _masked(
+    predictions: Predictions, bootstrap: BaseTimeBootstrap, mask: np.ndarray, place: Row
+) -> list[Row]:
+    count = int(mask.sum())
+    return [
+        {**place, "count": count, "score": name, **bootstrap.mean(values, mask)}
+        for name, values in pair_scores(predictions).items()
+    ]
