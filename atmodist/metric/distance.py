@@ -1,0 +1,413 @@
+"""The learned distance between atmospheric states.
+
+With f_s(a) the features of a field a at stage s (see `features`), and A the share of the area that
+a feature stands for,
+
+    d(a, b)² = Σ_s w_s α_s Σ_points A mean_channel (f_s(a) - f_s(b))²,
+
+α_s from the calibration (one where there is none: distances are then only comparable within one
+encoder and stage), w_s the weights of the stages. As the root of a weighted sum of squares, d is a
+metric on features: zero for equal fields, symmetric, not negative, and it keeps the triangle
+inequality. Fields that only differ in what the encoder does not see have distance zero.
+"""
+
+import itertools
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from atmodist.fields.grid import Grid
+from atmodist.metric import labelled
+from atmodist.metric.features import StageFeatures
+
+if TYPE_CHECKING:
+    from atmodist.metric.calibration import Calibration
+
+Stages = str | Mapping[str, float] | None
+By = Literal["stage", "feature"] | None
+
+DEFAULT_STAGE = "stage3"  # where there is one, otherwise the deepest: what the papers compare
+REMEMBERED_BYTES = 1 << 28  # of features, kept while series are compared
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One field as the metric sees it.
+
+    Attributes:
+        grid: Its grid.
+        features: (latitude, longitude, feature) by stage.
+    """
+
+    grid: Grid
+    features: Mapping[str, np.ndarray]
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory taken."""
+        return sum(values.nbytes for values in self.features.values())
+
+
+class Metric:
+    """A distance between fields, in physical units, by the features of an encoder.
+
+    Fields are NumPy arrays (..., channel, latitude, longitude) with their `grid`, leading axes
+    (such as time) broadcast; or xarray objects: a DataArray with dimensions for latitude,
+    longitude and channel, or a Dataset with a variable for each channel. These keep their
+    coordinates, may run from south to north, and stay lazy if they are chunked.
+
+    Args:
+        features: Of which encoder.
+        calibration: α of its stages, and the curve for `hours`.
+        stages: A stage, or weights by stage, where a call names none.
+        grid: The grid of arrays where a call gives none.
+
+    Example:
+        >>> metric = load_metric("runs/era5")
+        >>> metric(today, tomorrow, grid=grid)
+        0.83
+    """
+
+    def __init__(
+        self,
+        features: StageFeatures,
+        *,
+        calibration: "Calibration | None" = None,
+        stages: Stages = None,
+        grid: Grid | None = None,
+    ):
+        self.features = features
+        self.calibration = calibration
+        self.grid = grid
+        names = features.names
+        default = DEFAULT_STAGE if DEFAULT_STAGE in names else names[-1]
+        self.stages = self._checked_stages(default if stages is None else stages)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels of a field, in order."""
+        return self.features.normalization.channels
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether distances can be compared between encoders and stages, and read in hours."""
+        return self.calibration is not None
+
+    def scale(self, stage: str) -> float:
+        """α of a stage; one if the metric is not calibrated."""
+        if self.calibration is None:
+            return 1.0
+        if stage not in self.calibration.stages:
+            known = ", ".join(self.calibration.stages)
+            raise ValueError(f"the calibration knows nothing of {stage!r}; it knows {known}")
+        return float(self.calibration.stages[stage].alpha)
+
+    def __call__(self, a: Any, b: Any, *, grid: Grid | None = None, stages: Stages = None) -> Any:
+        """The distance.
+
+        Args:
+            a: A field or a series of fields; see the class.
+            b: The same; leading axes are broadcast, so that either may be a single field.
+            grid: The grid of arrays.
+            stages: One stage, or weights by stage (not normalised); those of the metric by default.
+
+        Returns:
+            A float for two fields, an array for series, a DataArray for xarray objects.
+
+        Raises:
+            ValueError: If channels, units or grids differ, values are missing, or a stage is
+                unknown.
+        """
+        weights = self._checked_stages(stages)
+
+        def distance(x: Encoded, y: Encoded) -> np.ndarray:
+            return np.array(self.between(x, y, weights))
+
+        return self._apply(a, b, grid, weights, distance, ())
+
+    def map(
+        self,
+        a: Any,
+        b: Any,
+        *,
+        grid: Grid | None = None,
+        stages: Stages = None,
+        by: By = None,
+    ) -> Any:
+        """Where two fields differ: squared contributions to the distance.
+
+        The mean of the map over the area is the square of the distance:
+
+            (map * grid.area_weights).sum() == metric(a, b) ** 2
+
+        and so is the sum of the means of the maps by stage or by feature. All points that one
+        feature stands for have its value.
+
+        Args:
+            a: As in a call.
+            b: As in a call.
+            grid: As in a call.
+            stages: As in a call.
+            by: "stage" or "feature" for a map of each; features of several stages come one after
+                another, as `feature_names` names them.
+
+        Returns:
+            (..., latitude, longitude), or (..., stage or feature, latitude, longitude).
+        """
+        weights = self._checked_stages(stages)
+        if by not in (None, "stage", "feature"):
+            raise ValueError(f"`by` must be 'stage', 'feature' or nothing; got {by!r}")
+
+        def contributions(x: Encoded, y: Encoded) -> np.ndarray:
+            return self._map(x, y, weights, by)
+
+        labels = {"stage": tuple(weights), "feature": self.feature_names(weights)}
+        extra = () if by is None else ((by, labels[by]),)
+        return self._apply(a, b, grid, weights, contributions, extra, on_grid=True)
+
+    def hours(self, a: Any, b: Any, *, grid: Grid | None = None, stages: Stages = None) -> Any:
+        """How far apart in time states are that differ as much, by the calibration.
+
+        Args:
+            a: As in a call.
+            b: As in a call.
+            grid: As in a call.
+            stages: One stage: the curve of a mixture is not known.
+
+        Returns:
+            What `Calibration.hours` returns: equivalent hours with the spread around them.
+        """
+        weights = self._checked_stages(stages)
+        stage = self._calibrated_stage(weights)
+        distance = self(a, b, grid=grid, stages={stage: 1.0})
+        assert self.calibration is not None  # noqa: S101  told by _calibrated_stage
+        return self.calibration.hours(distance, stage)
+
+    def contributions(
+        self, a: np.ndarray, b: np.ndarray, *, grid: Grid | None = None, stages: Stages = None
+    ) -> dict[str, np.ndarray]:
+        """Squared contributions of each feature, by stage; they sum to the squared distance.
+
+        Args:
+            a: One field (channel, latitude, longitude).
+            b: The same.
+            grid: Their grid.
+            stages: As in a call.
+
+        Returns:
+            (feature,) by stage.
+        """
+        weights = self._checked_stages(stages)
+        grid = self._known_grid(grid)
+        x, y = (self.encode(field, grid, weights) for field in (a, b))
+        return {stage: self._by_feature(x, y, stage, w) for stage, w in weights.items()}
+
+    def encode(self, field: np.ndarray, grid: Grid | None = None, stages: Stages = None) -> Encoded:
+        """Features of a field (channel, latitude, longitude), for `between`."""
+        grid = self._known_grid(grid)
+        weights = self._checked_stages(stages)
+        return Encoded(grid, self.features.field(field, grid, tuple(weights)))
+
+    def between(self, x: Encoded, y: Encoded, stages: Stages = None) -> float:
+        """The distance between two fields that were encoded before."""
+        weights = self._checked_stages(stages)
+        squares = (self._by_feature(x, y, stage, weight) for stage, weight in weights.items())
+        return math.sqrt(sum(float(square.sum()) for square in squares))
+
+    def feature_names(self, stages: Stages = None) -> tuple[str, ...]:
+        """Names of the features in a map by feature: "stage3/0", "stage3/1", ..."""
+        return tuple(
+            f"{stage}/{number}"
+            for stage in self._checked_stages(stages)
+            for number in range(self.features.num_features(stage))
+        )
+
+    def __str__(self) -> str:
+        stages = ", ".join(f"{weight:g} x {stage}" for stage, weight in self.stages.items())
+        state = "calibrated" if self.is_calibrated else "uncalibrated (α = 1)"
+        return f"distance by {stages} of {', '.join(self.channels)}, {state}"
+
+    def _by_feature(self, x: Encoded, y: Encoded, stage: str, weight: float) -> np.ndarray:
+        """Squared contributions of a stage; shape (feature,), float64."""
+        if x.grid is not y.grid and not x.grid.matches(y.grid):
+            raise ValueError(f"the fields lie on different grids: {x.grid} and {y.grid}")
+        areas = self.features.cell_weights(stage, x.grid)
+        f, g = x.features[stage], y.features[stage]
+        total = np.zeros(f.shape[-1])
+        for row in range(len(f)):  # row by row, in double precision without a copy of all
+            difference = f[row].astype(np.float64) - g[row]
+            total += areas[row] @ np.square(difference, out=difference)
+        return total * (weight * self.scale(stage) / f.shape[-1])
+
+    def _map(self, x: Encoded, y: Encoded, weights: Mapping[str, float], by: By) -> np.ndarray:
+        if not x.grid.matches(y.grid):
+            raise ValueError(f"the fields lie on different grids: {x.grid} and {y.grid}")
+        maps = []
+        for stage, weight in weights.items():
+            difference = x.features[stage].astype(np.float64) - y.features[stage]
+            squares = np.square(difference, out=difference)
+            squares *= weight * self.scale(stage) / squares.shape[-1]
+            cells = np.moveaxis(squares, -1, 0) if by == "feature" else squares.sum(-1)[None]
+            maps.append(self.features.on_grid(stage, cells, x.grid))
+        if by is None:
+            return np.sum([one[0] for one in maps], axis=0)
+        return np.concatenate(maps)
+
+    def _apply(
+        self,
+        a: Any,
+        b: Any,
+        grid: Grid | None,
+        weights: Mapping[str, float],
+        function: Callable[[Encoded, Encoded], np.ndarray],
+        extra: tuple[tuple[str, tuple[str, ...]], ...],
+        *,
+        on_grid: bool = False,
+    ) -> Any:
+        """Applies a function of two encoded fields over all leading axes."""
+        if labelled.is_labelled(a) != labelled.is_labelled(b):
+            raise TypeError(
+                "compare two xarray objects or two arrays, not one of each; got "
+                f"{type(a).__name__} and {type(b).__name__}"
+            )
+        if labelled.is_labelled(a):
+
+            def block(x: np.ndarray, y: np.ndarray, common: Grid) -> np.ndarray:
+                return self._broadcast(x, y, common, weights, function)
+
+            return labelled.apply(
+                block,
+                a,
+                b,
+                self.features.normalization,
+                extra=extra,
+                on_grid=on_grid,
+                attributes={
+                    "long_name": "squared contribution to the learned distance"
+                    if on_grid
+                    else "learned distance",
+                    "units": "1",
+                    "comment": str(self),
+                },
+            )
+        result = self._broadcast(
+            np.asarray(a), np.asarray(b), self._known_grid(grid), weights, function
+        )
+        return float(result) if result.ndim == 0 else result
+
+    def _broadcast(
+        self,
+        a: np.ndarray,
+        b: np.ndarray,
+        grid: Grid,
+        weights: Mapping[str, float],
+        function: Callable[[Encoded, Encoded], np.ndarray],
+    ) -> np.ndarray:
+        sides = [self._side(name, x, grid, weights) for name, x in (("a", a), ("b", b))]
+        shape = np.broadcast_shapes(sides[0].shape, sides[1].shape)
+        results = []
+        for place in itertools.product(*map(range, shape)):
+            results.append(function(sides[0].at(place), sides[1].at(place)))
+        if not results:
+            raise ValueError(f"there is nothing to compare: shapes {a.shape} and {b.shape}")
+        return np.stack(results).reshape(*shape, *results[0].shape)
+
+    def _side(
+        self, name: str, x: np.ndarray, grid: Grid, weights: Mapping[str, float]
+    ) -> "_Remembering":
+        expected = (len(self.channels), *grid.shape)
+        if x.ndim < 3 or x.shape[-3:] != expected:
+            raise ValueError(
+                f"`{name}` must have axes (..., channel, latitude, longitude) and end in "
+                f"{expected}: channels {self.channels} on the grid {grid}; got shape {x.shape}"
+            )
+        return _Remembering(x, lambda field: self.encode(field, grid, weights))
+
+    def _known_grid(self, grid: Grid | None) -> Grid:
+        grid = grid or self.grid
+        if grid is None:
+            raise ValueError(
+                "arrays need a grid: metric(a, b, grid=Grid(latitude, longitude)), with Grid from "
+                "atmodist.fields.grid; or give xarray objects, which bring theirs along"
+            )
+        return grid
+
+    def _checked_stages(self, stages: Stages) -> dict[str, float]:
+        if stages is None:
+            return self.stages
+        weights = {stages: 1.0} if isinstance(stages, str) else dict(stages)
+        known = self.features.names
+        for stage, weight in weights.items():
+            if stage not in known:
+                raise ValueError(f"there is no stage {stage!r}; there are {', '.join(known)}")
+            if isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
+                raise TypeError(f"the weight of {stage} must be a number; got {weight!r}")
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ValueError(
+                    f"the weight of {stage} must be finite and not negative; got {weight}"
+                )
+        if not any(weights.values()):
+            raise ValueError(f"at least one stage must have a positive weight; got {weights}")
+        return {stage: float(weights[stage]) for stage in known if weights.get(stage)}
+
+    def _calibrated_stage(self, weights: Mapping[str, float]) -> str:
+        if self.calibration is None:
+            raise ValueError(
+                "this metric is not calibrated, so that distances cannot be read in hours; its "
+                "folder has no calibration.json"
+            )
+        if len(weights) != 1:
+            raise ValueError(
+                f"hours are known for one stage at a time; got {', '.join(weights)}: name one"
+            )
+        (stage,) = weights
+        self.scale(stage)
+        return stage
+
+
+class _Remembering:
+    """Encodes fields of a series as they are asked for, and keeps some for the next question."""
+
+    def __init__(self, fields: np.ndarray, encode: Callable[[np.ndarray], Encoded]):
+        self.shape = fields.shape[:-3]
+        self._fields = fields
+        self._encode = encode
+        self._kept: OrderedDict[tuple[int, ...], Encoded] = OrderedDict()
+
+    def at(self, place: tuple[int, ...]) -> Encoded:
+        """The field at a place of the broadcast shape."""
+        own = place[len(place) - len(self.shape) :]
+        key = tuple(0 if size == 1 else index for size, index in zip(self.shape, own, strict=True))
+        if key not in self._kept:
+            self._kept[key] = self._encode(self._fields[key])
+            while len(self._kept) > 1 and self._num_bytes() > REMEMBERED_BYTES:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def _num_bytes(self) -> int:
+        return sum(encoded.num_bytes for encoded in self._kept.values())
+
+
+def load_metric(path: str | Path, *, stages: Stages = None) -> Metric:
+    """Opens the metric of a trained encoder.
+
+    Args:
+        path: An encoder package (a folder, or an hf:// address), or a folder of `rplearn-train`.
+        stages: A stage, or weights by stage, for calls that name none; "stage3" by default, or
+            the deepest where there are fewer.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or it lacks the encoder.
+        ValueError: If what it holds is damaged or does not belong together.
+    """
+    from atmodist.metric.package import load_package
+
+    package = load_package(path)
+    features = StageFeatures(package.encoder, package.normalization)
+    return Metric(features, calibration=package.calibration, stages=stages, grid=package.grid)

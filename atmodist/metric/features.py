@@ -1,0 +1,373 @@
+"""Features of patches and of whole fields, by stage, as the metric compares them.
+
+A patch is encoded as in training: zeros (after normalisation) lie around it. A whole field has as
+few edges as its grid allows:
+
+- On a circle of latitude there is none: features are those of the field continued periodically,
+  as if it had been padded by the receptive field. Rolling it by a multiple of the stride rolls
+  them. If the number of columns is no multiple of the stride, there is still no edge, but the last
+  feature stands for the few columns that are left, and rolling changes features a little.
+- Over a pole of a global grid, rows go on along the same meridian on the other side: mirrored,
+  shifted by 180 degrees, with their sign, as scalars do. A row on the pole is not repeated. This
+  goes on for `polar_margin` rows; beyond them are zeros.
+- At the edges of a regional field are zeros, as around a patch.
+
+Feature (j, i) of a stage with stride s stands for the grid points of rows j·s ... j·s + s - 1 and
+columns i·s ... i·s + s - 1, as many as there are; their areas are its weight.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+
+from atmodist.fields.grid import ROUNDING, Grid
+from atmodist.metric.receptive_field import Adapted, Extent, adapted, extents
+from atmodist.samples.normalization import Normalization
+
+BAND_BYTES = 1 << 30  # of activations, roughly; a larger field is encoded in bands of latitude
+LIVE_TENSORS = 6  # of the largest size at a time, roughly
+
+
+class StageFeatures:
+    """Features of fields in physical units, from an encoder that stays as it is.
+
+    The encoder is copied, and only ever runs in inference mode.
+
+    Args:
+        encoder: From (batch, latitude, longitude, channel) to a dictionary of features by stage.
+        normalization: What it was trained with.
+        polar_margin: Rows continued over each pole. By default what the receptive field asks for,
+            but no more than a quarter of a training patch: there, three features in four are
+            nearer than that to zeros.
+        band_bytes: Memory for activations, roughly.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        normalization: Normalization,
+        *,
+        polar_margin: int | None = None,
+        band_bytes: int = BAND_BYTES,
+    ):
+        if not isinstance(encoder.output, dict):
+            raise ValueError("the encoder must have a dictionary of outputs, by stage")
+        self._num_channels = len(normalization.channels)
+        if encoder.input.shape[-1] != self._num_channels:
+            raise ValueError(
+                f"the encoder takes {encoder.input.shape[-1]} channels; the normalisation has "
+                f"{self._num_channels}: {normalization.channels}"
+            )
+        if polar_margin is not None and polar_margin < 0:
+            raise ValueError(f"`polar_margin` must not be negative; got {polar_margin}")
+        self.encoder = encoder
+        self.normalization = normalization
+        self.names: tuple[str, ...] = tuple(encoder.output)
+        self._options = {"polar_margin": polar_margin, "band_bytes": band_bytes}
+        self._band_bytes = band_bytes
+        self._polar_margin = polar_margin
+        self._networks: dict[tuple[tuple[str, ...], bool], Adapted] = {}
+        self._weights: dict[tuple[Any, ...], np.ndarray] = {}
+        self._lock = threading.Lock()  # one forward pass at a time: memory, and all cores anyway
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (self.encoder, self.normalization, self._options)
+
+    @cached_property
+    def extents(self) -> dict[str, Extent]:
+        """What a feature of each stage sees."""
+        return extents(self.encoder)
+
+    def stride(self, stage: str) -> int:
+        """Grid points between two features of a stage."""
+        return self.extents[self._known(stage)].stride
+
+    def num_features(self, stage: str) -> int:
+        """Channels of a stage."""
+        return int(self.encoder.output[self._known(stage)].shape[-1])
+
+    def patches(self, x: np.ndarray, stages: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Encodes patches as in training.
+
+        Args:
+            x: (batch, latitude, longitude, channel) in physical units; extents that are multiples
+                of the stride.
+            stages: Which stages; all by default.
+
+        Returns:
+            Features by stage, (batch, latitude, longitude, feature).
+        """
+        x = np.asarray(x, np.float32)
+        if x.ndim != 4 or x.shape[-1] != self._num_channels:
+            raise ValueError(
+                f"patches must be (batch, latitude, longitude, {self._num_channels}); "
+                f"got shape {x.shape}"
+            )
+        network = self._network(self._chosen(stages), periodic=False)
+        if any(extent % network.stride for extent in x.shape[1:3]):
+            raise ValueError(
+                f"patches of {x.shape[1]} x {x.shape[2]} points are no multiple of the stride, "
+                f"{network.stride}"
+            )
+        self._require_finite(x)
+        return self._run(network, self.normalization(x))
+
+    def field(
+        self, x: np.ndarray, grid: Grid, stages: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Encodes one whole field, as the module describes.
+
+        Args:
+            x: (channel, latitude, longitude) or (latitude, longitude, channel), in physical units.
+            grid: Its grid.
+            stages: Which stages; all by default.
+
+        Returns:
+            Features by stage, (latitude, longitude, feature), one for each stride x stride points
+            or what is left of them in the south and east.
+        """
+        chosen = self._chosen(stages)
+        normalized = self.normalization(self._channels_last(np.asarray(x, np.float32), grid))
+        stride = max(self.stride(stage) for stage in chosen)
+        seamless = grid.is_periodic and grid.shape[1] % stride == 0
+        network = self._network(chosen, periodic=seamless)
+        layout = self._layout(network, grid)
+        parts: dict[str, list[np.ndarray]] = {stage: [] for stage in chosen}
+        for first, last in _bands(layout.num_cells, self._band_cells(network, layout)):
+            for stage, part in self._band(network, layout, normalized, first, last).items():
+                parts[stage].append(part)
+        cropped = {}
+        for stage, bands in parts.items():
+            rows, columns = (-(-n // self.stride(stage)) for n in grid.shape)
+            cropped[stage] = np.concatenate(bands)[:rows, :columns]
+        return cropped
+
+    def cell_weights(self, stage: str, grid: Grid) -> np.ndarray:
+        """Share of the area that each feature stands for; sums to one.
+
+        Returns:
+            (latitude, longitude) of the features of the stage: sums of `grid.area_weights` over
+            the points of each feature.
+        """
+        key = (stage, grid.latitude.tobytes(), grid.longitude.tobytes())
+        if key not in self._weights:
+            stride = self.stride(stage)
+            rows = np.add.reduceat(grid.area_weights[:, 0], np.arange(0, grid.shape[0], stride))
+            counts = np.add.reduceat(np.ones(grid.shape[1]), np.arange(0, grid.shape[1], stride))
+            self._weights[key] = rows[:, None] * counts
+        return self._weights[key]
+
+    def on_grid(self, stage: str, cells: np.ndarray, grid: Grid) -> np.ndarray:
+        """Gives each grid point the value of the feature that stands for it.
+
+        Args:
+            stage: Whose features.
+            cells: (..., latitude, longitude) of the features.
+            grid: The grid.
+
+        Returns:
+            (..., latitude, longitude) of the grid.
+        """
+        rows, columns = (np.arange(n) // self.stride(stage) for n in grid.shape)
+        return cells[..., rows[:, None], columns]
+
+    def _band(
+        self, network: Adapted, layout: "_Layout", x: np.ndarray, first: int, last: int
+    ) -> dict[str, np.ndarray]:
+        """Features of the cells first ... last - 1, counted in steps of the largest stride."""
+        stride = network.stride
+        north, south = first + layout.margin_cells, last + layout.margin_cells
+        top = max(north - layout.cells_before, 0)
+        bottom = min(south + layout.cells_after, layout.padded_cells)
+        points = np.arange(top * stride, bottom * stride) - layout.margin
+        padded = layout.padded(x, points)[np.newaxis]
+        cropped = {}
+        for stage, values in self._run(network, padded).items():
+            ratio = stride // self.stride(stage)
+            left = layout.left // self.stride(stage)
+            rows = slice((north - top) * ratio, (south - top) * ratio)
+            cropped[stage] = values[0, rows, left : values.shape[2] - left]
+        return cropped
+
+    def _layout(self, network: Adapted, grid: Grid) -> "_Layout":
+        stride = network.stride
+        before = max(extent.before for extent in network.extents.values())
+        after = max(extent.after for extent in network.extents.values())
+        margin = 0
+        if grid.is_global:
+            margin = self._margin(stride, max(before, after))
+        left = network.halo
+        columns = grid.shape[1]
+        if grid.is_periodic and not left:
+            left = _multiple(max(before, after), stride)
+        right = _multiple(columns, stride) - columns + left
+        return _Layout(
+            grid=grid,
+            margin=margin,
+            left=left,
+            right=right,
+            num_cells=-(-grid.shape[0] // stride),
+            margin_cells=margin // stride,
+            cells_before=-(-before // stride),
+            cells_after=-(-after // stride),
+        )
+
+    def _margin(self, stride: int, wanted: int) -> int:
+        if self._polar_margin is not None:
+            return _multiple(self._polar_margin, stride)
+        wanted = _multiple(wanted, stride)
+        patch_rows = self.encoder.input.shape[1]
+        if patch_rows is None:
+            return wanted
+        return min(wanted, max(patch_rows // 4 // stride, 1) * stride)
+
+    def _band_cells(self, network: Adapted, layout: "_Layout") -> int:
+        columns = layout.grid.shape[1] + layout.left + layout.right
+        row_bytes = 4 * network.floats_per_point * LIVE_TENSORS * columns
+        rows = int(self._band_bytes / row_bytes)
+        halo = layout.cells_before + layout.cells_after
+        if rows >= layout.padded_cells * network.stride:
+            return layout.num_cells
+        # Bands much smaller than their halo would mostly repeat each other's work.
+        return max(rows // network.stride - halo, halo // 2, 1)
+
+    def _run(self, network: Adapted, x: np.ndarray) -> dict[str, np.ndarray]:
+        with self._lock:
+            features = network.model.predict_on_batch(x.astype(np.float32, copy=False))
+        return {stage: np.asarray(values) for stage, values in features.items()}
+
+    def _network(self, stages: tuple[str, ...], *, periodic: bool) -> Adapted:
+        with self._lock:
+            if (stages, periodic) not in self._networks:
+                network = adapted(self.encoder, stages, periodic=periodic)
+                # XLA gains little on a CPU and compiles anew for each shape; JAX needs it.
+                network.model.compile(jit_compile=keras.backend.backend() == "jax")
+                self._networks[stages, periodic] = network
+            return self._networks[stages, periodic]
+
+    def _channels_last(self, x: np.ndarray, grid: Grid) -> np.ndarray:
+        if x.shape == (self._num_channels, *grid.shape):
+            x = np.ascontiguousarray(np.moveaxis(x, 0, -1))
+        elif x.shape != (*grid.shape, self._num_channels):
+            raise ValueError(
+                f"a field must be ({self._num_channels}, {grid.shape[0]}, {grid.shape[1]}): "
+                f"channels {self.normalization.channels}, latitude and longitude of the grid; "
+                f"got shape {x.shape}"
+            )
+        self._require_finite(x)
+        return x
+
+    def _require_finite(self, x: np.ndarray) -> None:
+        for c, name in enumerate(self.normalization.channels):
+            bad = x[..., c].size - int(np.isfinite(x[..., c]).sum())
+            if bad:
+                raise ValueError(
+                    f"{bad} of {x[..., c].size} values of {name} are missing (NaN) or infinite; "
+                    "the distance needs complete fields"
+                )
+
+    def _chosen(self, stages: Sequence[str] | None) -> tuple[str, ...]:
+        if stages is None:
+            return self.names
+        if isinstance(stages, str):
+            stages = (stages,)
+        return tuple(sorted({self._known(stage) for stage in stages}, key=self.names.index))
+
+    def _known(self, stage: str) -> str:
+        if stage not in self.names:
+            raise ValueError(f"there is no stage {stage!r}; there are {', '.join(self.names)}")
+        return stage
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a field is padded. Cells are steps of the largest stride.
+
+    Attributes:
+        grid: Its grid.
+        margin: Rows continued over each pole; a multiple of the stride.
+        left: Columns copied in front; a multiple of the stride.
+        right: Columns copied behind, or zeros where the grid is not periodic.
+        num_cells: Of the field itself, north to south.
+        margin_cells: Of the margin.
+        cells_before: Seen north of a cell.
+        cells_after: Seen south of a cell.
+    """
+
+    grid: Grid
+    margin: int
+    left: int
+    right: int
+    num_cells: int
+    margin_cells: int
+    cells_before: int
+    cells_after: int
+
+    @property
+    def padded_cells(self) -> int:
+        """Of the field and both margins."""
+        return self.num_cells + 2 * self.margin_cells
+
+    def padded(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Rows of the padded field; `rows` count from the first row of the field."""
+        height, width = self.grid.shape
+        inside = (rows >= 0) & (rows < height)
+        if self.grid.is_global:
+            source, crossed = over_the_poles(rows, self.grid)
+        else:
+            source, crossed = np.where(inside, rows, 0), np.zeros(len(rows), bool)
+        columns = np.arange(-self.left, width + self.right)
+        if self.grid.is_periodic:
+            out = x[source[:, None], columns % width]
+            other_side = (columns + width // 2) % width
+            out[crossed] = x[source[crossed][:, None], other_side]
+        else:
+            out = np.zeros((len(rows), len(columns), x.shape[-1]), x.dtype)
+            out[:, :width] = x[source]
+        if not self.grid.is_global:
+            out[~inside] = 0.0
+        return out
+
+
+def over_the_poles(rows: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Where the rows of a global grid go on beyond its first and last one.
+
+    A meridian and the one opposite make a circle, on which rows repeat.
+
+    Args:
+        rows: Row numbers, of any sign and size.
+        grid: A global grid.
+
+    Returns:
+        The row of the grid at each, and whether it lies on the opposite meridian.
+    """
+    height = grid.shape[0]
+    spacing = 180.0 / height
+    north, south = (
+        abs(abs(latitude) - 90.0) < ROUNDING * spacing for latitude in grid.latitude[[0, -1]]
+    )
+    on_circle = rows % (2 * height - int(north) - int(south))
+    crossed = on_circle >= height
+    last = 2 * height - 1 - int(south)
+    return np.where(crossed, last - on_circle, on_circle), crossed
+
+
+def _rebuilt(
+    encoder: keras.Model, normalization: Normalization, options: dict[str, Any]
+) -> StageFeatures:
+    return StageFeatures(encoder, normalization, **options)
+
+
+def _multiple(number: int, stride: int) -> int:
+    """The smallest multiple of `stride` that is not less than `number`."""
+    return -(-number // stride) * stride
+
+
+def _bands(num_cells: int, size: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, num_cells, size):
+        yield first, min(first + size, num_cells)

@@ -1,0 +1,103 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from numpy.testing import assert_allclose
+
+from atmodist.metric.receptive_field import Extent, HaloRefresh, adapted, extents
+from tests.metric.encoders import made_encoder
+
+
+def explicit_padding_encoder():
+    """As Keras' own residual networks pad: zeros in a layer of their own, then a valid window."""
+    inputs = keras.Input((32, 32, 1))
+    x = layers.ZeroPadding2D(3)(inputs)
+    x = layers.Conv2D(4, 7, strides=2)(x)
+    x = layers.ReLU()(x)
+    x = layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))
+    y = layers.Conv2D(4, 3, padding="same")(x)
+    y = layers.Conv2D(4, 3, padding="same", dilation_rate=2)(y)
+    x = layers.ReLU(name="stage1")(layers.Add()([x, y]))
+    return keras.Model(inputs, {"stage1": x})
+
+
+def test_extents_are_those_of_the_windows():
+    # stem 5/2: -1..3; two 3x3 at stride 2, twice; stage 2 strides once more
+    assert extents(made_encoder()) == {"stage1": Extent(2, -5, 7), "stage2": Extent(4, -9, 15)}
+    # 7/2 with three zeros: -3..3; pooling 3/2 with one: ±2; 3x3 and 5x5 at stride 4: ±12
+    assert extents(explicit_padding_encoder()) == {"stage1": Extent(4, -17, 17)}
+
+
+@pytest.mark.parametrize("make", [made_encoder, explicit_padding_encoder])
+def test_features_change_where_the_extent_says_and_nowhere_else(make):
+    encoder = make()
+    rows, columns, channels = encoder.input.shape[1:]
+    rng = np.random.default_rng(0)
+    field = rng.normal(size=(1, rows, columns, channels)).astype(np.float32)
+    before = encoder.predict_on_batch(field)
+    point = (14, 17)
+    reached = {stage: np.zeros(values.shape[1:3], bool) for stage, values in before.items()}
+    for _ in range(20):
+        changed = field.copy()
+        changed[0, point[0], point[1]] += rng.normal(0, 10, channels)
+        after = encoder.predict_on_batch(changed)
+        for stage in before:
+            reached[stage] |= (after[stage] != before[stage]).any(-1)[0]
+    for stage, extent in extents(encoder).items():
+        for axis in (0, 1):
+            cells = np.flatnonzero(reached[stage].any(axis=1 - axis)) * extent.stride
+            seen = (cells + extent.first <= point[axis]) & (point[axis] <= cells + extent.last)
+            assert seen.all()
+
+
+@pytest.mark.parametrize("make", [made_encoder, explicit_padding_encoder])
+def test_a_halo_gives_what_padding_by_the_receptive_field_gives(make):
+    encoder = make()
+    stages = tuple(encoder.output)
+    field = np.random.default_rng(1).normal(size=(1, 32, 64, encoder.input.shape[-1]))
+    field = field.astype(np.float32)
+    plain, seamless = adapted(encoder, stages), adapted(encoder, stages, periodic=True)
+    padding = 32  # a multiple of the stride, beyond the receptive field
+    wide = plain.model.predict_on_batch(np.take(field, np.arange(-padding, 64 + padding) % 64, 2))
+    halo = seamless.halo
+    narrow = seamless.model.predict_on_batch(np.take(field, np.arange(-halo, 64 + halo) % 64, 2))
+    for stage in stages:
+        stride = plain.extents[stage].stride
+        expected = wide[stage][:, :, padding // stride : -padding // stride]
+        found = narrow[stage][:, :, halo // stride : -halo // stride]
+        assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_copy_gives_what_the_encoder_gives_and_is_frozen():
+    encoder = made_encoder()
+    copy = adapted(encoder, ("stage1", "stage2")).model
+    field = np.random.default_rng(2).normal(size=(1, 64, 64, 2)).astype(np.float32)
+    expected, found = encoder.predict_on_batch(field), copy.predict_on_batch(field)
+    for stage in expected:
+        assert_allclose(found[stage], expected[stage], rtol=1e-5, atol=1e-5)
+    assert not copy.trainable_weights
+    assert encoder.trainable_weights
+    encoder.weights[0].assign(0 * encoder.weights[0])
+    again = copy.predict_on_batch(field)
+    assert_allclose(again["stage2"], found["stage2"])
+
+
+def test_layers_of_unknown_reach_are_refused_by_name():
+    inputs = keras.Input((32, 32, 1))
+    x = layers.UpSampling2D(2, name="larger")(inputs)
+    with pytest.raises(ValueError, match="'larger' of the encoder is a UpSampling2D"):
+        extents(keras.Model(inputs, {"stage1": x}))
+    inner = keras.Model(inputs, layers.ReLU()(inputs), name="inner")
+    nested = keras.Model(inputs, {"stage1": layers.ReLU()(inner(inputs))})
+    with pytest.raises(ValueError, match="a whole model as its layer 'inner'"):
+        extents(nested)
+
+
+def test_refreshing_copies_the_other_side():
+    row = np.arange(8, dtype=np.float32).reshape(1, 1, 8, 1)
+    found = np.asarray(HaloRefresh(2)(row)).ravel()
+    assert found.tolist() == [4, 5, 2, 3, 4, 5, 2, 3]
+    with pytest.raises(ValueError, match="`width` must be a positive integer; got width=0"):
+        HaloRefresh(0)
+    layer = HaloRefresh.from_config(HaloRefresh(3).get_config())
+    assert layer.width == 3
