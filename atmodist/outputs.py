@@ -61,6 +61,7 @@ def replace(source: Path, target: Path) -> None:
         remove(retired)
     else:
         source.replace(target)
+    _sync_one(target.parent)
 
 
 def remove(path: Path) -> None:
@@ -180,6 +181,18 @@ def _plain(value: Any) -> Any:
 
 def _sync(path: Path) -> None:
     # A rename must not overtake the data it names (power cuts, not only killed processes).
-    if path.is_file():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    if path.is_dir() and not path.is_symlink():
+        for item in path.iterdir():
+            _sync(item)
+    if path.is_dir() or path.is_file():
+        _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # Some network file systems cannot sync folders; none fails to sync a healthy file.
+        with contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext():
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
