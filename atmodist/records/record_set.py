@@ -10,6 +10,7 @@ are described from their first records.
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,9 +33,16 @@ from atmodist.records.format import PAIR_FEATURES, decode_pair
 SIDECAR = "records.json"
 FORMAT_VERSION = 1
 BARE_SPLIT = "all"  # the split of files that do not say which they belong to
+REFERENCE_NAME = re.compile(r"rplearn_(?P<split>train|eval)(?![a-z]).*\.tfrecords")
+REFERENCE_SPLITS = {"train": "train", "eval": "evaluation"}
 COMPRESSED_NOTE = (
     "TensorFlow Datasets cannot read compressed shards, so there is no metadata for it here; "
     "read them with atmodist, or with tf.data.TFRecordDataset and its compression_type."
+)
+NAMING_HINT = (
+    f"Without {SIDECAR}, the names of the files tell their splits: rplearn_train*.tfrecords "
+    "(train) and rplearn_eval*.tfrecords (evaluation), or "
+    "<dataset>-<split>.tfrecord-00000-of-00004."
 )
 _CHANNELS = ("divergence", "vorticity")  # where two channels are not named
 
@@ -107,8 +115,12 @@ class RecordSet:
     def shards(self, split: str) -> tuple[Shard, ...]:
         """The shards of a split; a wrong name raises `ValueError` with the right ones."""
         if split not in self.splits:
+            bare = any(
+                shard.num_records is None for shards in self.splits.values() for shard in shards
+            )
             raise ValueError(
                 f"{self.folder} has no split {split!r}; it has {', '.join(sorted(self.splits))}."
+                + (f" {NAMING_HINT}" if bare else "")
             )
         return self.splits[split]
 
@@ -199,8 +211,9 @@ def open_records(source: str | Path | Iterable[str | Path]) -> RecordSet:
 
     Args:
         source: A folder with `records.json`; or a folder of `*.tfrecords` files, one such file, or
-            several, as the reference implementation writes them. These form one split, "all",
-            unless their names say more (`<dataset>-<split>.tfrecord-00000-of-00004`).
+            several, as the reference implementation writes them. `rplearn_train*.tfrecords` are
+            the split "train", `rplearn_eval*.tfrecords` are "evaluation",
+            `<dataset>-<split>.tfrecord-00000-of-00004` say it themselves; others form "all".
     """
     if not isinstance(source, (str, Path)):
         return _describe_files([Path(path) for path in source])
@@ -237,6 +250,8 @@ def _find_sidecar(folder: Path) -> Path:
 
 
 def _from_json(folder: Path, content: dict[str, Any]) -> RecordSet:
+    if not isinstance(content, dict):
+        raise _WrongContentError(f"expected a dictionary; got {type(content).__name__}")
     content = dict(content)
     content.pop("note", None)
     version = content.pop("format_version")
@@ -250,7 +265,12 @@ def _from_json(folder: Path, content: dict[str, Any]) -> RecordSet:
     if names != set(content):
         wrong = ", ".join(sorted(names ^ set(content)))
         raise _WrongContentError(f"entries missing or unknown: {wrong}")
-    height, width = (_positive("patch_shape", size) for size in content["patch_shape"])
+    patch_shape = content["patch_shape"]
+    if not isinstance(patch_shape, list) or len(patch_shape) != 2:
+        raise _WrongContentError(f"patch_shape must be two integers; got {patch_shape!r}")
+    if not isinstance(content["metadata"], dict):
+        raise _WrongContentError(f"metadata must be a dictionary; got {content['metadata']!r}")
+    height, width = (_positive("patch_shape", size) for size in patch_shape)
     for name in ("features", "channels"):
         content[name] = tuple(map(str, content[name]))
     content["patch_shape"] = height, width
@@ -292,8 +312,7 @@ def _describe_files(paths: list[Path]) -> RecordSet:
         common &= set(pair)
         name = os.path.relpath(path.absolute(), folder)
         shard = Shard(name=name, num_records=None, num_bytes=path.stat().st_size)
-        match = SHARD_NAME.fullmatch(path.name)
-        split = match["split"] if match else BARE_SPLIT
+        split = _split_of(path.name)
         splits[split] = (*splits.get(split, ()), shard)
     if len(set(facts.values())) > 1:
         listed = "; ".join(f"{path.name}: {fact}" for path, fact in facts.items())
@@ -312,6 +331,13 @@ def _describe_files(paths: list[Path]) -> RecordSet:
         compression=compression,
         features=tuple(name for name in PAIR_FEATURES if name in common),
     )
+
+
+def _split_of(name: str) -> str:
+    if match := SHARD_NAME.fullmatch(name):
+        return match["split"]
+    match = REFERENCE_NAME.fullmatch(name)
+    return REFERENCE_SPLITS[match["split"]] if match else BARE_SPLIT
 
 
 def _first_pair(path: Path, compression: Compression) -> dict[str, Any]:

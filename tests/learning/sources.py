@@ -1,6 +1,7 @@
 """Made-up pairs in memory, for tests of training."""
 
 import contextlib
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import tensorflow as tf
 from atmodist.learning import networks
 from atmodist.learning.augmentation import mirror_north_south, random_symmetries
 from atmodist.learning.pair_source import numbered_map
+from atmodist.records.format import encode_pair
+from atmodist.records.format import frame as framed
+from atmodist.records.record_set import RecordSet, Shard, records_folder, shard_name
 from atmodist.samples.normalization import Normalization
 
 # Two convolutions each: for tests of how a run goes, not of what it learns.
@@ -84,3 +88,63 @@ def array_source(num_train=256, num_evaluation=64, batch_size=32, **options):
         batch_size=batch_size,
         **options,
     )
+
+
+def framed_pairs(count, seed=0, wrong_label=None):
+    """Decorrelating pairs as framed records; `wrong_label` goes into the seventh of them."""
+    for index, (pair, label) in enumerate(zip(*decorrelating_pairs(count, seed=seed), strict=True)):
+        replaced = wrong_label is not None and index == 6
+        buffers = encode_pair(
+            np.ascontiguousarray(pair[0]),
+            np.ascontiguousarray(pair[1]),
+            index=index,
+            label=int(label) + 1,
+            max_label=4,
+            latitudes=(40.0, 9.0),
+            longitudes=(0.0, 31.0),
+            time=index * 3600,
+            step=index,
+        )
+        frame = b"".join(map(bytes, buffers))
+        yield relabelled(frame, wrong_label) if replaced else frame
+
+
+def relabelled(frame, label):
+    """A framed pair with another label, which `encode_pair` would refuse."""
+    example = tf.train.Example.FromString(frame[12:-4])
+    example.features.feature["label"].int64_list.value[:] = [label]
+    return b"".join(map(bytes, framed([example.SerializeToString()])))
+
+
+def write_records(folder, num_train=48, num_evaluation=16, *, seed=0, wrong_label=None, **changes):
+    """Writes records of decorrelating pairs with their normalisation; returns their folder."""
+    folder = records_folder(folder, "pairs")
+    folder.mkdir(parents=True)
+    scheme = normalization()
+    scheme.save(folder / "normalization.json")
+    splits = {}
+    for split, count in (("train", num_train), ("evaluation", num_evaluation)):
+        path = folder / shard_name("pairs", split, 0, 1)
+        path.write_bytes(b"".join(framed_pairs(count, seed, wrong_label)))
+        splits[split] = (Shard.measure(path, count),)
+    records = RecordSet(
+        folder=folder,
+        dataset="pairs",
+        splits=splits,
+        patch_shape=(32, 32),
+        channels=CHANNELS,
+        max_label=4,
+        normalization=scheme.identity,
+    )
+    dataclasses.replace(records, **changes).save()
+    return folder
+
+
+def write_as_reference(path, count):
+    """Writes a file as the reference implementation does: ZLIB, no `time`, no `step`."""
+    with tf.io.TFRecordWriter(str(path), "ZLIB") as writer:
+        for frame in framed_pairs(count):
+            example = tf.train.Example.FromString(frame[12:-4])
+            for name in ("time", "step"):
+                del example.features.feature[name]
+            writer.write(example.SerializeToString())

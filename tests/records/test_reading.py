@@ -10,6 +10,7 @@ from atmodist.records.files import DamagedShardError
 from atmodist.records.format import FRAME_OVERHEAD
 from atmodist.records.reading import naming_damage, read_pairs
 from atmodist.records.record_set import BARE_SPLIT, open_records
+from tests.learning.sources import relabelled
 from tests.records.test_record_set import (
     MAX_LABEL,
     SHAPE,
@@ -128,9 +129,9 @@ def test_files_of_the_reference_implementation_are_read(tmp_path, compression):
         path = tmp_path / f"rplearn_train.{i}.tfrecords"
         write_as_reference(path, range(5 * i, 5 * i + 5), compression=compression)
     records = open_records(tmp_path)
-    assert sorted(read_indices(records, BARE_SPLIT)) == list(range(10))
+    assert sorted(read_indices(records, "train")) == list(range(10))
     with pytest.raises(ValueError, match=r"`extras` names \['time'\], but the scalars in"):
-        read_pairs(records, BARE_SPLIT, batch_size=2, extras=("time",))
+        read_pairs(records, "train", batch_size=2, extras=("time",))
 
 
 @pytest.mark.parametrize(
@@ -217,6 +218,28 @@ def test_a_pair_of_another_shape_is_named(tmp_path, shape):
         naming_damage(records, BARE_SPLIT),
     ):
         read_indices(records, BARE_SPLIT)
+
+
+def test_damage_is_searched_in_every_split_that_is_named(tmp_path):
+    records = make_records(tmp_path)
+    flip_in(records.paths("eval")[0], record=2)
+    with (
+        pytest.raises(DamagedShardError, match=r"pairs-eval.*record 2 of 3 is damaged"),
+        naming_damage(records, "train", "eval"),
+    ):
+        read_indices(records, "eval")
+
+
+@pytest.mark.parametrize("max_label", [None, 2])
+@pytest.mark.parametrize("label", [0, MAX_LABEL + 1, 2**32])
+def test_labels_that_cannot_be_are_refused_and_named(tmp_path, label, max_label):
+    (tmp_path / "a.tfrecords").write_bytes(framed_pair(0) + relabelled(framed_pair(1), label))
+    records = open_records(tmp_path)
+    with (
+        pytest.raises(DamagedShardError, match=f"record 2 .*its label is {label}, not in 1 to 4"),
+        naming_damage(records, BARE_SPLIT),
+    ):
+        read_indices(records, BARE_SPLIT, max_label=max_label)
 
 
 def test_a_shard_with_fewer_records_than_listed_is_named(tmp_path):

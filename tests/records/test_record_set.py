@@ -127,7 +127,9 @@ def test_wrong_places_say_what_was_expected(tmp_path):
         ({"format_version": 2}, "format_version is 2, this atmodist reads 1"),
         ({"compression": "lzma"}, "compression is 'lzma'"),
         ({"patch_shape": [6, -5]}, "patch_shape must be an integer >= 1; got -5"),
-        ({"patch_shape": 6}, "not iterable"),
+        ({"patch_shape": 6}, "patch_shape must be two integers; got 6"),
+        ({"patch_shape": [6, 5, 2]}, r"patch_shape must be two integers; got \[6, 5, 2\]"),
+        ({"metadata": [1]}, r"metadata must be a dictionary; got \[1\]"),
         ({"max_label": True}, "max_label must be an integer"),
         ({"speed": 1}, "missing or unknown: speed"),
         ({"splits": {"train": [{"name": "x"}]}}, "num_bytes"),
@@ -233,10 +235,34 @@ def test_files_of_the_reference_implementation_are_described_by_themselves(tmp_p
     assert records.max_label == MAX_LABEL
     assert records.normalization is None
     assert "time" not in records.features
-    assert records.num_records(BARE_SPLIT) is None
-    assert len(records.paths(BARE_SPLIT)) == 2
-    assert all(path.is_file() for path in records.paths(BARE_SPLIT))
+    assert records.num_records("train") is None
+    assert len(records.paths("train")) == 2
+    assert all(path.is_file() for path in records.paths("train"))
     assert list(records.find_damage()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("rplearn_train_1979_1998.0.tfrecords", "train"),
+        ("rplearn_train.tfrecords", "train"),
+        ("rplearn_eval_2000_2005.3.tfrecords", "evaluation"),
+        ("rplearn_evaluations.0.tfrecords", BARE_SPLIT),
+        ("era5_train.0.tfrecords", BARE_SPLIT),
+    ],
+)
+def test_names_of_the_reference_implementation_tell_the_split(tmp_path, name, split):
+    write_as_reference(tmp_path / name, [1])
+    records = open_records(tmp_path)
+    assert list(records.splits) == [split]
+    with pytest.raises(ValueError, match=r"rplearn_train\*\.tfrecords \(train\)"):
+        records.paths("test")
+
+
+def test_a_sidecar_that_is_no_dictionary_is_refused(records):
+    (records.folder / SIDECAR).write_text('"records"')
+    with pytest.raises(ValueError, match=r"records\.json .*expected a dictionary; got str"):
+        RecordSet.load(records.folder)
 
 
 def test_a_file_and_a_list_of_files_are_accepted(tmp_path, records, monkeypatch):
