@@ -3,7 +3,7 @@
 North-south, exact. Mirrored at the equator, a flow on the rotating sphere is again such a flow:
 scalars (divergence) are carried along, pseudo-scalars (vorticity) change sign besides. Land and sea
 break the symmetry, the dynamics do not. Both fields of a pair are mirrored alike, so that their
-label stays true.
+label stays true. What a channel is, its name tells; an unknown one is not guessed.
 
 Fields are normalised, y = (s(z) - μ') / σ' with s(z) = sign(z) log(1 + α|z|), z = (x - μ) / σ, so
 that -x is not -y. We go back to z, where x -> -x is z -> -z - 2μ/σ, and forth again; where μ is
@@ -13,7 +13,7 @@ East-west with time reversed, approximate. What drifts east from the first field
 drifts east again when both are mirrored east-west and exchanged, so that displacements, the best
 clock over hours, are kept, and with them the label. Ideal flow would also want the sign of
 divergence changed; it is left, because real divergence sits in precipitation, which does not run
-backwards.
+backwards. A northward wind would have to change sign, and is refused.
 
 The choice is a pure function of (seed, epoch, number of the batch, place in the batch).
 """
@@ -26,12 +26,52 @@ import tensorflow as tf
 
 from atmodist.samples.normalization import Normalization
 
-# Names of channels that change sign when north and south are exchanged.
-PSEUDO_SCALARS = frozenset(
+# Names of channels: ours, then those of the CF conventions, of ERA5, and its short ones.
+# Northward winds change sign when north and south are exchanged, as pseudo-scalars do.
+NORTHWARD_WINDS = frozenset({"northward_wind", "v_component_of_wind", "v"})
+PSEUDO_SCALARS = NORTHWARD_WINDS | frozenset(
     {"vorticity", "relative_vorticity", "absolute_vorticity", "potential_vorticity"}
-    | {"northward_wind", "streamfunction"}
+    | {"atmosphere_relative_vorticity", "atmosphere_absolute_vorticity"}
+    | {"ertel_potential_vorticity", "vo", "pv"}
+    | {"streamfunction", "atmosphere_horizontal_streamfunction"}
+)
+SCALARS = frozenset(
+    {"divergence", "divergence_of_wind", "d"}
+    | {"eastward_wind", "u_component_of_wind", "u", "wind_speed"}
+    | {"geopotential", "geopotential_height", "z", "velocity_potential"}
+    | {"temperature", "air_temperature", "potential_temperature", "air_potential_temperature", "t"}
+    | {"specific_humidity", "relative_humidity", "q", "r"}
+    | {"vertical_velocity", "upward_air_velocity", "lagrangian_tendency_of_air_pressure", "w"}
+    | {"pressure", "air_pressure", "surface_pressure", "surface_air_pressure", "sp"}
+    | {"mean_sea_level_pressure", "air_pressure_at_mean_sea_level", "msl"}
 )
 NEGLIGIBLE_MEAN = 1e-4  # |μ/σ|; moves y by at most 2α/σ' times this, far below the noise of data
+
+
+def require_known_symmetries(channels: Sequence[str], *, mirror: bool, reverse: bool) -> None:
+    """Refuses symmetries of channels whose behaviour is not known.
+
+    Args:
+        channels: Names of the channels.
+        mirror: Whether pairs shall be mirrored north-south.
+        reverse: Whether their time shall be reversed.
+
+    Raises:
+        ValueError: If a channel is in neither table, or time would reverse a northward wind.
+    """
+    unknown = [name for name in channels if name not in SCALARS | PSEUDO_SCALARS]
+    if unknown and (mirror or reverse):
+        raise ValueError(
+            f"it is not known whether {', '.join(unknown)} changes sign in a mirror; use "
+            "--mirror false --reverse false, or name the channels as SCALARS and PSEUDO_SCALARS "
+            "in atmodist.learning.augmentation do."
+        )
+    winds = [name for name in channels if name in NORTHWARD_WINDS]
+    if winds and reverse:
+        raise ValueError(
+            f"reversing time would have to change the sign of {', '.join(winds)}, which it does "
+            "not; use --reverse false."
+        )
 
 
 def mirror_north_south(
@@ -41,12 +81,14 @@ def mirror_north_south(
 
     Args:
         fields: (..., latitude, longitude, channel), normalised.
-        channels: Names of the channels; those in `PSEUDO_SCALARS` change sign.
+        channels: Names of the channels; those in `PSEUDO_SCALARS` change sign, those in `SCALARS`
+            do not, and others are refused.
         normalization: What the fields were normalised with; None if they are physical.
 
     Returns:
         A tensor of the same shape. Mirroring twice gives the fields again, to rounding.
     """
+    require_known_symmetries(channels, mirror=True, reverse=False)
     flipped = tf.reverse(fields, axis=[-3])
     if not set(channels) & PSEUDO_SCALARS:
         return flipped

@@ -6,6 +6,8 @@ configuration); `<output>/best.json` names the best epoch by evaluation loss.
 """
 
 import re
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -46,15 +48,35 @@ def save(
         write_json(temporary / STATE, state)
 
 
-def load_state(output: Path, epoch: int) -> dict[str, Any]:
-    """Reads where a run was, without its arrays."""
-    return read_json(path(output, epoch) / STATE)
+def load_state(output: Path, epoch: int, *, required: Iterable[str] = ()) -> dict[str, Any]:
+    """Reads where a run was, without its arrays; without one `required` name it is damaged."""
+    try:
+        state = read_json(path(output, epoch) / STATE)
+    except (ValueError, OSError) as error:
+        raise damaged(output, epoch, error) from error
+    missing = [name for name in required if not isinstance(state, dict) or name not in state]
+    if missing or not isinstance(state, dict):
+        raise damaged(output, epoch, f"{STATE} lacks {', '.join(missing) or 'everything'}")
+    return state
 
 
 def load_arrays(output: Path, epoch: int) -> dict[str, np.ndarray]:
     """Reads the arrays of a checkpoint."""
-    with np.load(path(output, epoch) / ARRAYS, allow_pickle=False) as archive:
-        return dict(archive)
+    try:
+        with np.load(path(output, epoch) / ARRAYS, allow_pickle=False) as archive:
+            return dict(archive)
+    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(output, epoch, f"{ARRAYS}: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise damaged(output, epoch, f"{ARRAYS}: {error}") from error
+
+
+def damaged(output: Path, epoch: int, reason: object) -> ValueError:
+    """The error that says so of a checkpoint, and what to do."""
+    return ValueError(
+        f"checkpoint {path(output, epoch)} is damaged ({reason}); remove it to go on from the one "
+        "before."
+    )
 
 
 def prune(output: Path, *, keep: int, besides: Iterable[int]) -> None:

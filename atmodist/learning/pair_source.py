@@ -13,7 +13,13 @@ from typing import Any, Protocol
 import tensorflow as tf
 from tqdm import tqdm
 
-from atmodist.learning.augmentation import mirror_north_south, random_symmetries, reverse_time
+from atmodist.learning.augmentation import (
+    PSEUDO_SCALARS,
+    mirror_north_south,
+    random_symmetries,
+    require_known_symmetries,
+    reverse_time,
+)
 from atmodist.learning.configuration import TrainingConfig
 from atmodist.records.reading import naming_damage, read_pairs
 from atmodist.records.record_set import SIDECAR, RecordSet, open_records
@@ -63,25 +69,25 @@ class RecordSource:
         self._records = records = open_records(config.records)
         self.input_shape = records.shape
         self.num_classes = config.max_label or records.max_label
+        if self.num_classes > records.max_label:
+            raise ValueError(
+                f"`max_label` is {config.max_label}, but the largest label of the records in "
+                f"{records.folder} is {records.max_label}."
+            )
         self.normalization = _normalization_of(records)
-        self.files = tuple(path for path in (records.folder / SIDECAR,) if path.is_file()) or tuple(
-            records.paths(TRAIN)
-        )
+        self._transformations = self._chosen_transformations()
+        described = records.folder / SIDECAR
+        files = [path for split in (TRAIN, EVALUATION) for path in records.paths(split)]
+        self.files = (described,) if described.is_file() else tuple(files)
         self.num_train = self._count(TRAIN)
         self.num_evaluation = self._count(EVALUATION)
 
     def training_batches(self, epoch: int) -> tf.data.Dataset:
         """See `PairSource`."""
         batches = self._read(TRAIN, shuffle=True, epoch=epoch, drop_remainder=True)
-        transformations: list[Callable[[Any], Any]] = []
-        if self._config.mirror:
-            channels, scheme = self._records.channels, self.normalization
-            transformations.append(lambda pairs: mirror_north_south(pairs, channels, scheme))
-        if self._config.reverse:
-            transformations.append(reverse_time)
-        if not transformations:
+        if not self._transformations:
             return batches
-        augment = random_symmetries(transformations, seed=self._config.seed, epoch=epoch)
+        augment = random_symmetries(self._transformations, seed=self._config.seed, epoch=epoch)
         return numbered_map(batches, augment)
 
     def evaluation_batches(self) -> tf.data.Dataset:
@@ -90,7 +96,24 @@ class RecordSource:
 
     def guard(self) -> AbstractContextManager[None]:
         """See `PairSource`."""
-        return naming_damage(self._records, TRAIN)
+        return naming_damage(self._records, TRAIN, EVALUATION)
+
+    def _chosen_transformations(self) -> list[Callable[[Any], Any]]:
+        channels, scheme = self._records.channels, self.normalization
+        mirror, reverse = bool(self._config.mirror), bool(self._config.reverse)
+        require_known_symmetries(channels, mirror=mirror, reverse=reverse)
+        if mirror and scheme is None and set(channels) & PSEUDO_SCALARS:
+            tqdm.write(
+                f"note: {self._records.folder} has no normalization.json, so that the sign of "
+                "normalised fields cannot be changed; training goes on without mirroring."
+            )
+            mirror = False
+        transformations: list[Callable[[Any], Any]] = []
+        if mirror:
+            transformations.append(lambda pairs: mirror_north_south(pairs, channels, scheme))
+        if reverse:
+            transformations.append(reverse_time)
+        return transformations
 
     def _read(self, split: str, **options: Any) -> tf.data.Dataset:
         return read_pairs(
@@ -109,7 +132,8 @@ class RecordSource:
             return count
         batches = self._read(split, shuffle=False)
         counting = tqdm(batches, desc=f"counting {split}", leave=False, disable=None)
-        return sum(len(labels) for _, labels in counting)
+        with naming_damage(self._records, split):
+            return sum(len(labels) for _, labels in counting)
 
 
 def numbered_map(batches: tf.data.Dataset, augment: Callable[[Any, Any], Any]) -> tf.data.Dataset:
@@ -133,6 +157,11 @@ def open_source(config: TrainingConfig) -> PairSource:
 def _normalization_of(records: RecordSet) -> Normalization | None:
     path = records.folder / "normalization.json"
     if not path.is_file():
+        if records.normalization is not None:
+            raise ValueError(
+                f"{path} is missing, although the records were made with normalisation "
+                f"{records.normalization}; restore it."
+            )
         return None
     normalization = Normalization.load(path)
     if records.normalization not in (None, normalization.identity):

@@ -7,7 +7,6 @@ one that was not. What is inside a step lives in `optimization`, what is in a ba
 """
 
 import csv
-import dataclasses
 import importlib.util
 import math
 import time
@@ -21,7 +20,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from atmodist.learning import checkpoints
-from atmodist.learning.configuration import CONTINUABLE, TrainingConfig
+from atmodist.learning.configuration import TrainingConfig
+from atmodist.learning.continuation import check_same_data, check_same_run, describe_source
 from atmodist.learning.optimization import Optimization, is_finite
 from atmodist.learning.pair_source import PairSource, open_source
 from atmodist.learning.pretext import encoder_of, pretext_model
@@ -29,8 +29,8 @@ from atmodist.learning.saving import load_network, save_network
 from atmodist.learning.schedules import Schedule, make_schedule
 from atmodist.learning.scores import classification_scores, mean_scores
 from atmodist.outputs import atomic_path, plain_config, write_json, write_manifest
-from atmodist.samples.normalization import Normalization
 
+PROGRESS = ("epoch", "step", "steps_per_epoch", "schedule", "history", "evaluations", "config")
 LOOK_EVERY = 20  # steps between two looks at the loss; a look waits for the accelerator
 LAST_EVALUATIONS = 5  # averaged in evaluation.json, lest a lucky one be reported
 
@@ -99,6 +99,7 @@ class TrainingRun:
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
         self.source = source or open_source(config)
+        self._described = describe_source(self.source)
         self.epoch = 0  # epochs done
         self.step = 0  # steps done
         self.history: list[dict[str, Any]] = []
@@ -113,6 +114,8 @@ class TrainingRun:
         self.output.mkdir(parents=True, exist_ok=True)
         if self.source.normalization is not None:
             self.source.normalization.save(self.output / "normalization.json")
+        else:
+            (self.output / "normalization.json").unlink(missing_ok=True)  # of another run
         checkpoints.remove_leftovers(self.output)
         if previous is not None:
             self._take_up(previous)
@@ -125,17 +128,21 @@ class TrainingRun:
     def go_on(self) -> None:
         """Trains the epochs that are missing."""
         writer = _summary_writer(self.output)
+        done = self.epoch == self.num_epochs
+        if done and not (self.evaluations and self.evaluations[-1]["epoch"] == self.epoch):
+            self._add_evaluation()  # a longer run did not evaluate the epoch that is the last now
         while self.epoch < self.num_epochs:
             started = time.perf_counter()
             losses = self._train_epoch()
             seconds = time.perf_counter() - started
+            rate = self.schedule.learning_rate(self.step - 1)  # asked before it falls
             self.schedule.after_epoch(losses["loss"])
             self.epoch += 1
             pairs = self.steps_per_epoch * int(self.config.batch_size or 1)
             row = {
                 "epoch": self.epoch,
                 "step": self.step,
-                "learning_rate": self.schedule.learning_rate(self.step - 1),
+                "learning_rate": rate,
                 **losses,
                 **self._evaluate(),
                 "seconds": round(seconds, 3),
@@ -160,7 +167,7 @@ class TrainingRun:
                 "labels": list(range(1, self.source.num_classes + 1)),
                 "chance": 1 / self.source.num_classes,
                 "best": best,
-                f"mean_of_last_{len(last)}": last_mean,
+                "mean_of_last": last_mean,
                 "last": self.evaluations[-1],
             },
         )
@@ -170,7 +177,7 @@ class TrainingRun:
             config=self.config,
             seed=self.config.seed,
             inputs=self.source.files,
-            normalization=self._normalization_identity(),
+            normalization=self._described["normalization"],
             num_train=self.source.num_train,
             num_evaluation=self.source.num_evaluation,
             best_epoch=best["epoch"],
@@ -258,9 +265,8 @@ class TrainingRun:
                 "schedule": self.schedule.state(),
                 "history": self.history,
                 "evaluations": self.evaluations,
-                "normalization": self._normalization_identity(),
-                "num_classes": self.source.num_classes,
                 "config": plain_config(self.config),
+                **self._described,
             },
         )
         kept = [self.epoch]
@@ -294,27 +300,18 @@ class TrainingRun:
     def _previous_state(self) -> dict[str, Any] | None:
         """Finds the last checkpoint; refuses what cannot be gone on with."""
         done = checkpoints.epochs(self.output)
-        saved = self.output / "normalization.json"
         if done and not self.config.resume:
             raise ValueError(
                 f"{self.output} already holds a run of {done[-1]} epochs; choose another --output, "
                 "or go on with it by --resume true."
             )
-        if done and saved.is_file() and self.source.normalization is not None:
-            self.source.normalization.require_same(
-                Normalization.load(saved),
-                ours=f"the records in {self.config.records}",
-                theirs=f"the network in {self.output}",
-            )
         if not done:
             return None
-        state = checkpoints.load_state(self.output, done[-1])
+        state = checkpoints.load_state(
+            self.output, done[-1], required=(*PROGRESS, *self._described)
+        )
         check_same_run(state["config"], self.config, self.output)
-        if state["num_classes"] != self.source.num_classes:
-            raise ValueError(
-                f"the network in {self.output} tells {state['num_classes']} labels apart, the "
-                f"records in {self.config.records} have {self.source.num_classes}."
-            )
+        check_same_data(state, self.source, self.config)
         return state
 
     def _take_up(self, state: dict[str, Any]) -> None:
@@ -325,13 +322,15 @@ class TrainingRun:
             )
         self.epoch, self.step = state["epoch"], state["step"]
         self.history, self.evaluations = state["history"], state["evaluations"]
-        self.schedule.restore(state["schedule"])
-        self.optimization.restore(checkpoints.load_arrays(self.output, self.epoch))
+        arrays = checkpoints.load_arrays(self.output, self.epoch)
+        try:  # the settings are the same, so what does not fit is no other network's
+            self.schedule.restore(state["schedule"])
+            self.optimization.restore(arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise checkpoints.damaged(self.output, self.epoch, error) from error
         write_log(self.output / "log.csv", self.history)
         if self.epoch < self.num_epochs:
             tqdm.write(f"going on after epoch {self.epoch} of {self.output}")
-        elif not self.evaluations or self.evaluations[-1]["epoch"] != self.epoch:
-            self._add_evaluation()
 
     def _count_steps(self) -> int:
         batch_size = int(self.config.batch_size or 1)
@@ -342,29 +341,14 @@ class TrainingRun:
                 f"{self.source.num_evaluation} for evaluation; needed are at least one batch "
                 f"({batch_size}) and one pair. Try a smaller --batch_size, or more records."
             )
-        return min(available, self.config.steps_per_epoch or available)
-
-    def _normalization_identity(self) -> str | None:
-        normalization = self.source.normalization
-        return None if normalization is None else normalization.identity
-
-
-def check_same_run(before: dict[str, Any], config: TrainingConfig, output: Path) -> None:
-    """Raises `ValueError` if a run would go on under another configuration."""
-    free = set(CONTINUABLE)
-    if config.schedule == "cosine":
-        free.remove("epochs")  # the end decides the whole curve
-    now = plain_config(dataclasses.asdict(config))
-    changed = [
-        f"{name}={before.get(name)!r} (now {value!r})"
-        for name, value in now.items()
-        if name not in free and before.get(name) != value
-    ]
-    if changed:
-        raise ValueError(
-            f"the run in {output} was started with {', '.join(changed)}; give the same settings "
-            "to go on with it, or another --output."
-        )
+        asked = self.config.steps_per_epoch or available
+        if asked > available:
+            raise ValueError(
+                f"`steps_per_epoch` is {asked}, but {self.config.records} has "
+                f"{self.source.num_train} pairs for training, {available} batches of {batch_size}; "
+                "ask for fewer, or make more records."
+            )
+        return asked
 
 
 def write_log(path: Path, history: list[dict[str, Any]]) -> None:

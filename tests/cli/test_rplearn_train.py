@@ -1,11 +1,14 @@
+import json
+import resource
+import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from atmodist.cli.rplearn_train import main
-from atmodist.samples.normalization import Normalization
+from atmodist.learning import networks
+from tests.learning.sources import MICRO, write_as_reference, write_records
 
 
 def run_module(*arguments):
@@ -59,52 +62,8 @@ def test_unknown_keys_of_a_file_are_named(tmp_path, capsys):
     assert "batchsize" in capsys.readouterr().err
 
 
-def write_records(folder, num_train=48, num_evaluation=16):
-    from atmodist.records.format import encode_pair
-    from atmodist.records.record_set import RecordSet, Shard, records_folder, shard_name
-    from tests.learning.sources import CHANNELS, decorrelating_pairs, normalization
-
-    folder = records_folder(folder, "pairs")
-    folder.mkdir(parents=True)
-    scheme: Normalization = normalization()
-    scheme.save(folder / "normalization.json")
-    splits = {}
-    for split, count in (("train", num_train), ("evaluation", num_evaluation)):
-        path = folder / shard_name("pairs", split, 0, 1)
-        with path.open("wb") as file:
-            for index, (pair, label) in enumerate(zip(*decorrelating_pairs(count), strict=True)):
-                payload = encode_pair(
-                    np.ascontiguousarray(pair[0]),
-                    np.ascontiguousarray(pair[1]),
-                    index=index,
-                    label=int(label) + 1,
-                    max_label=4,
-                    latitudes=(40.0, 9.0),
-                    longitudes=(0.0, 31.0),
-                    time=index * 3600,
-                    step=index,
-                )
-                for part in payload:
-                    file.write(part)
-        splits[split] = (Shard.measure(path, count),)
-    records = RecordSet(
-        folder=folder,
-        dataset="pairs",
-        splits=splits,
-        patch_shape=(32, 32),
-        channels=CHANNELS,
-        max_label=4,
-        normalization=scheme.identity,
-    )
-    records.save()
-    return folder
-
-
 @pytest.fixture
 def micro(monkeypatch):
-    from atmodist.learning import networks
-    from tests.learning.sources import MICRO
-
     monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
 
 
@@ -123,13 +82,95 @@ def test_from_records_to_a_network_in_one_command(micro, tmp_path, capsys):
     assert len((output / "log.csv").read_text().splitlines()) == 3
 
 
-def test_a_damaged_shard_is_named(micro, tmp_path, capsys):
-    folder = write_records(tmp_path / "records")
-    path = next(folder.glob("pairs-train*"))
+def arguments(folder, output, *others):
+    tiny = ["--architecture", "resnet-tiny", "--batch_size", "16", "--epochs", "1"]
+    return [str(folder), *tiny, "--output", str(output), *others]
+
+
+def flip_a_bit(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    arguments = [str(folder), "--architecture", "resnet-tiny", "--batch_size", "16"]
-    assert main([*arguments, "--output", str(tmp_path / "run")]) == 2
+    return path
+
+
+def only_line(capsys):
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert path.name in error
+    assert error.startswith("rplearn-train: error: ")
+    return error
+
+
+@pytest.mark.parametrize("options", [[], ["--max_label", "3"]])  # in the run, or while counting
+@pytest.mark.parametrize("split", ["train", "evaluation"])
+def test_a_damaged_shard_is_named(micro, tmp_path, capsys, split, options):
+    folder = write_records(tmp_path / "records")
+    path = flip_a_bit(next(folder.glob(f"pairs-{split}*")))
+    assert main(arguments(folder, tmp_path / "run", *options)) == 2
+    assert f"{path}: record" in only_line(capsys)
+
+
+def test_damage_met_in_a_late_evaluation_is_named(micro, tmp_path, capsys):
+    folder, options = write_records(tmp_path / "records"), ["--schedule", "constant"]
+    run = [*options, "--evaluate_every", "2"]
+    assert main([*arguments(folder, tmp_path / "run", *run), "--epochs", "2"]) == 0
+    assert main([*arguments(folder, tmp_path / "run", *run), "--epochs", "3"]) == 0
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "epoch-0002")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "epoch-0003")
+    path = flip_a_bit(next(folder.glob("pairs-evaluation*")))
+    assert main(arguments(folder, tmp_path / "run", *run)) == 2  # epoch 1 is the last now
+    assert f"{path}: record" in only_line(capsys)
+
+
+@pytest.mark.parametrize("label", [0, 5])
+def test_a_label_that_cannot_be_is_refused_and_its_record_named(micro, tmp_path, capsys, label):
+    folder = write_records(tmp_path / "records", wrong_label=label)
+    assert main(arguments(folder, tmp_path / "run")) == 2
+    error = only_line(capsys)
+    assert f"its label is {label}, not in 1 to 4" in error
+    assert "record 7 of 48" in error
+
+
+def test_more_labels_than_there_are_end_before_anything_is_written(tmp_path, capsys):
+    folder = write_records(tmp_path / "records")
+    assert main(arguments(folder, tmp_path / "run", "--max_label", "5")) == 2
+    assert "`max_label` is 5, but the largest label" in only_line(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_below_a_file_ends_with_one_line(micro, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(arguments(write_records(tmp_path / "records"), tmp_path / "file" / "run")) == 2
+    assert f"{tmp_path / 'file'}" in only_line(capsys)
+
+
+def test_a_full_disk_ends_with_one_line_and_no_half_checkpoint(micro, tmp_path, capsys):
+    folder = write_records(tmp_path / "records")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # as if there were no more
+    try:
+        status = main(arguments(folder, tmp_path / "run"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 2
+    assert "epoch-0001: File too large" in only_line(capsys)
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
+
+
+def test_records_of_the_reference_implementation_train_a_network(micro, tmp_path, capsys):
+    write_as_reference(tmp_path / "rplearn_train_1979_1998.0.tfrecords", 32)
+    write_as_reference(tmp_path / "rplearn_train_1979_1998.1.tfrecords", 16)
+    write_as_reference(tmp_path / "rplearn_eval_2000_2005.3.tfrecords", 16)
+    assert main(arguments(tmp_path, tmp_path / "run")) == 0
+    output = capsys.readouterr()
+    assert "no normalization.json" in output.out + output.err
+    assert "without mirroring" in output.out + output.err
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert (manifest["num_train"], manifest["num_evaluation"]) == (48, 16)
+    assert len(manifest["inputs"]) == 3
+    assert not (tmp_path / "run" / "normalization.json").exists()
+
+
+def test_bare_files_without_evaluation_say_how_to_name_them(tmp_path, capsys):
+    write_as_reference(tmp_path / "rplearn_train.0.tfrecords", 32)
+    assert main(arguments(tmp_path, tmp_path / "run")) == 2
+    assert "no split 'evaluation'; it has train. Without records.json" in only_line(capsys)

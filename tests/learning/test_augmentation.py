@@ -3,8 +3,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.learning.augmentation import (
+    PSEUDO_SCALARS,
+    SCALARS,
     mirror_north_south,
     random_symmetries,
+    require_known_symmetries,
     reverse_time,
 )
 from tests.learning.sources import CHANNELS, normalization
@@ -31,6 +34,29 @@ def test_without_normalisation_only_the_sign_changes():
     assert_array_equal(mirrored[..., 1], -fields[:, ::-1, :, 1])
     scalars = mirror_north_south(fields, ("temperature", "divergence"))
     assert_array_equal(scalars, fields[:, ::-1])
+
+
+@pytest.mark.parametrize("name", ["vorticity", "northward_wind", "potential_vorticity"])
+def test_a_single_channel_is_mirrored_by_its_name(name):
+    fields = physical_fields()[..., :1]
+    assert_array_equal(mirror_north_south(fields, (name,)), -fields[:, ::-1])
+
+
+def test_the_kind_of_an_unknown_channel_is_not_guessed():
+    with pytest.raises(ValueError, match=r"whether channel0 changes sign .*--mirror false"):
+        mirror_north_south(physical_fields(), ("channel0", "vorticity"))
+    for options in ({"mirror": True, "reverse": False}, {"mirror": False, "reverse": True}):
+        with pytest.raises(ValueError, match="--mirror false --reverse false"):
+            require_known_symmetries(("channel0",), **options)
+    require_known_symmetries(("channel0",), mirror=False, reverse=False)
+    assert not SCALARS & PSEUDO_SCALARS
+
+
+def test_a_northward_wind_is_mirrored_but_not_reversed():
+    require_known_symmetries(("eastward_wind", "northward_wind"), mirror=True, reverse=False)
+    require_known_symmetries(("eastward_wind",), mirror=True, reverse=True)
+    with pytest.raises(ValueError, match=r"sign of northward_wind.*--reverse false"):
+        require_known_symmetries(("eastward_wind", "northward_wind"), mirror=False, reverse=True)
 
 
 @pytest.mark.parametrize("mean", [(0.0, 0.0), (0.0, 5e-6)])

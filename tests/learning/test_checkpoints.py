@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -55,3 +58,59 @@ def test_pruning_keeps_the_latest_and_the_best(tmp_path):
         save(tmp_path, epoch)
     checkpoints.prune(tmp_path, keep=2, besides=[1])
     assert checkpoints.epochs(tmp_path) == [1, 4, 5]
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 9, b"PK\x03\x04junk", b"\x93NUMPY\x01\x00"])
+def test_damaged_arrays_are_said_to_be_damaged(tmp_path, content):
+    save(tmp_path, 2)
+    (checkpoints.path(tmp_path, 2) / checkpoints.ARRAYS).write_bytes(content)
+    with pytest.raises(ValueError, match=r"epoch-0002 is damaged \(.*remove it to go on from"):
+        checkpoints.load_arrays(tmp_path, 2)
+
+
+def test_an_array_in_place_of_arrays_is_damage(tmp_path):
+    save(tmp_path, 2)
+    with (checkpoints.path(tmp_path, 2) / checkpoints.ARRAYS).open("wb") as file:
+        np.save(file, np.ones(3))
+    with pytest.raises(ValueError, match=r"epoch-0002 is damaged"):
+        checkpoints.load_arrays(tmp_path, 2)
+
+
+def test_a_flipped_bit_in_arrays_is_damage(tmp_path):
+    save(tmp_path, 2)
+    path = checkpoints.path(tmp_path, 2) / checkpoints.ARRAYS
+    content = path.read_bytes()
+    place = content.index(np.arange(3.0).tobytes())
+    path.write_bytes(content[:place] + b"\x01" + content[place + 1 :])
+    with pytest.raises(ValueError, match=r"epoch-0002 is damaged .*Bad CRC"):
+        checkpoints.load_arrays(tmp_path, 2)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '"epoch"', '{"step": 1}'])
+def test_a_damaged_state_is_said_to_be_damaged(tmp_path, content):
+    save(tmp_path, 2)
+    (checkpoints.path(tmp_path, 2) / checkpoints.STATE).write_text(content)
+    with pytest.raises(ValueError, match=r"epoch-0002 is damaged \(.*remove it to go on from"):
+        checkpoints.load_state(tmp_path, 2, required=["epoch"])
+
+
+def test_a_checkpoint_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    events = []
+
+    def sync(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        events.append(("sync", str(path).replace(str(tmp_path), "")))
+
+    rename = type(tmp_path).replace
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(
+        type(tmp_path),
+        "replace",
+        lambda self, to: (events.append(("rename", to.name)), rename(self, to))[1],
+    )
+    save(tmp_path, 1)
+    place = events.index(("rename", "epoch-0001"))
+    temporary = f"/checkpoints/.epoch-0001.{os.getpid()}.tmp"
+    files = {f"{temporary}/{name}" for name in ("pretext.keras", "training.npz", "state.json")}
+    assert {path for _, path in events[:place]} > files | {temporary}
+    assert events[place + 1] == ("sync", "/checkpoints")

@@ -2,6 +2,7 @@ import csv
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +16,14 @@ from atmodist.learning import checkpoints, networks
 from atmodist.learning.configuration import TrainingConfig
 from atmodist.learning.pretext import encoder_of
 from atmodist.learning.training import TrainingDivergedError, TrainingRun, train
-from tests.learning.sources import MICRO, array_source, normalization
+from tests.learning.sources import MICRO, array_source, normalization, write_records
 
 EXACT = ("epoch", "step", "learning_rate", "loss", "penalty", "accuracy", "evaluation_loss")
 
 
 def config(output, **options):
     defaults = {"architecture": "resnet-tiny", "batch_size": 32, "epochs": 2, "warmup_steps": 4}
-    return TrainingConfig(records="made-up", output=output, **{**defaults, **options})
+    return TrainingConfig(**{"records": "made-up", "output": output, **defaults, **options})
 
 
 def log(output):
@@ -89,7 +90,7 @@ def test_the_evaluation_tells_recall_per_label_and_the_mean_of_the_last(trained)
     output, _ = trained
     evaluation = json.loads((output / "evaluation.json").read_text())
     assert evaluation["labels"] == [1, 2, 3, 4]
-    mean = evaluation["mean_of_last_4"]
+    mean = evaluation["mean_of_last"]
     assert mean["epochs"] == [1, 2, 3, 4]
     rows = log(output)
     assert mean["accuracy"] == pytest.approx(
@@ -111,7 +112,8 @@ def test_the_saved_network_scores_what_the_log_says(trained):
     "options",
     [
         {"ema": 0.9, "schedule": "constant"},
-        {"optimizer": "sgd", "schedule": "plateau", "plateau_patience": 1, "mirror": True},
+        {"optimizer": "sgd", "learning_rate": 2e-3}
+        | {"schedule": "plateau", "plateau_patience": 1, "mirror": True},
     ],
 )
 def test_a_run_in_two_parts_repeats_the_losses_of_one(micro, tmp_path, options):
@@ -153,6 +155,111 @@ def test_records_of_another_normalisation_are_refused(trained):
     theirs = json.loads((output / "normalization.json").read_text())["identity"]
     assert theirs in str(info.value)
     assert source.normalization.identity in str(info.value)
+
+
+@pytest.mark.parametrize("before", [None, normalization()])
+def test_a_normalisation_that_comes_or_goes_is_refused(micro, tmp_path, before):
+    source = array_source(num_train=64, num_evaluation=16)
+    source.normalization = before
+    train(config(tmp_path, epochs=1, schedule="constant"), source)
+    source.normalization = normalization() if before is None else None
+    with pytest.raises(ValueError, match=r"trained with .*, the records in made-up come with") as e:
+        TrainingRun(config(tmp_path, schedule="constant"), source)
+    assert "no normalisation" in str(e.value)
+    assert f"normalisation {normalization().identity}" in str(e.value)
+    # and the file in the output decides nothing: it may be gone
+    (tmp_path / "normalization.json").unlink(missing_ok=True)
+    source.normalization = normalization(std=(3e-5, 4e-5))
+    with pytest.raises(ValueError, match=r"trained with .* come with"):
+        TrainingRun(config(tmp_path, schedule="constant"), source)
+
+
+def test_a_normalisation_of_another_run_does_not_stay_beside_a_network(micro, tmp_path):
+    normalization().save(tmp_path / "normalization.json")
+    source = array_source(num_train=64, num_evaluation=16)
+    source.normalization = None
+    train(config(tmp_path, epochs=1), source)
+    assert not (tmp_path / "normalization.json").exists()
+
+
+def test_other_records_are_refused_but_not_the_same_ones_elsewhere(micro, tmp_path):
+    first = write_records(tmp_path / "first", num_train=64)
+    options = {"batch_size": 16, "schedule": "constant"}
+    train(config(tmp_path / "run", epochs=1, records=first, **options))
+    shutil.copytree(first, tmp_path / "copy")
+    train(config(tmp_path / "run", epochs=2, records=tmp_path / "copy", **options))
+    second = write_records(tmp_path / "second", num_train=64, seed=9)
+    message = f"started with the records in {tmp_path / 'copy'}; the records in {second} are others"
+    with pytest.raises(ValueError, match=message):
+        train(config(tmp_path / "run", epochs=2, records=second, **options))
+
+
+def test_records_of_another_shape_are_refused(micro, tmp_path):
+    source = array_source(num_train=64, num_evaluation=16)
+    train(config(tmp_path, epochs=1, schedule="constant"), source)
+    source.input_shape = (64, 64, 2)
+    message = r"takes fields of shape \(32, 32, 2\), the records in made-up hold \(64, 64, 2\)"
+    with pytest.raises(ValueError, match=message):
+        TrainingRun(config(tmp_path, schedule="constant"), source)
+
+
+def test_a_run_on_records_in_two_parts_repeats_the_losses_of_one(micro, tmp_path):
+    folder = write_records(tmp_path / "records", num_train=64)
+    options = {"records": folder, "batch_size": 16, "schedule": "constant", "max_label": 3}
+    train(config(tmp_path / "whole", epochs=2, **options))
+    train(config(tmp_path / "parts", epochs=1, **options))
+    train(config(tmp_path / "parts", epochs=2, **options))
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")  # digit by digit
+
+
+def test_the_log_has_the_learning_rate_that_was_used(micro, tmp_path):
+    options = {"schedule": "plateau", "plateau_patience": 1, "plateau_min_delta": 1e3}
+    source = array_source(num_train=64, num_evaluation=16)
+    train(config(tmp_path, epochs=4, learning_rate=1e-2, **options), source)
+    rates = [float(row["learning_rate"]) for row in log(tmp_path)]
+    # the first epoch always improves; then none does, and the rate falls after each
+    np.testing.assert_allclose(rates, [1e-2, 1e-2, 1e-3, 1e-4], rtol=1e-12)
+
+
+def empty_archive(path):
+    np.savez(path)
+
+
+def no_schedule(path):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schedule": {}}))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (checkpoints.STATE, lambda path: path.write_text("{}")),
+        (checkpoints.STATE, no_schedule),
+        (checkpoints.ARRAYS, lambda path: path.write_text("")),
+        (checkpoints.ARRAYS, empty_archive),
+        (checkpoints.ARRAYS, lambda path: path.unlink()),
+    ],
+)
+def test_after_a_damaged_checkpoint_is_removed_the_one_before_goes_on(
+    micro, tmp_path, name, damage
+):
+    source = array_source(num_train=64, num_evaluation=16)
+    run = config(tmp_path, epochs=2, schedule="plateau")
+    train(run, source)
+    before = numbers(tmp_path)
+    latest = checkpoints.path(tmp_path, 2)
+    damage(latest / name)
+    with pytest.raises(ValueError, match=r"epoch-0002 is damaged .*remove it to go on") as info:
+        train(run, source)
+    assert "\n" not in str(info.value)
+    shutil.rmtree(latest)
+    train(run, source)
+    assert numbers(tmp_path) == before
+
+
+def test_more_steps_than_there_are_records_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"`steps_per_epoch` is 9, but made-up has 256 .* 8 batch"):
+        train(config(tmp_path / "run", steps_per_epoch=9), array_source())
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
