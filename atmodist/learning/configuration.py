@@ -67,7 +67,7 @@ class TrainingConfig:
     """Pairs per step."""
     optimizer: OptimizerName | None = None
     """sgd: momentum 0.9, each gradient clipped to norm 5, as in the reference. adamw: decoupled
-    weight decay on kernels, no clipping."""
+    weight decay on kernels, no clipping. Another one than the recipe's needs a learning rate."""
     learning_rate: float | None = None
     """Largest learning rate."""
     weight_decay: float | None = None
@@ -90,7 +90,8 @@ class TrainingConfig:
     label_spread: float | None = None
     """Width σ, in labels, of the bell that the network should answer around the true label."""
     mirror: bool | None = None
-    """Mirror half of the pairs north-south, with the sign of vorticity changed."""
+    """Mirror half of the pairs north-south, with the sign of vorticity changed; not done where
+    records have no normalization.json."""
     reverse: bool | None = None
     """Mirror half of the pairs east-west and exchange their fields: time runs backwards."""
     max_label: int | None = None
@@ -140,10 +141,15 @@ class TrainingConfig:
             self._check(name, "a number of at least 0", lambda v: 0 <= v < float("inf"))
         self._check("plateau_factor", "between 0 and 1", lambda v: 0 < v < 1)
         self._check("ema", "at least 0 and below 1", lambda v: 0 <= v < 1)
+        for name in ("mirror", "reverse", "resume", "deterministic", "xla"):
+            self._check_boolean(name)
+        self._check_optimizer()
 
     def resolved(self) -> "TrainingConfig":
         """Returns the configuration with every open setting taken from the recipe."""
-        recipe = RECIPES[self.architecture]
+        recipe = dict(RECIPES[self.architecture])
+        if self.optimizer == "sgd":
+            recipe["weight_decay"] = 0.0
         return dataclasses.replace(
             self, **{name: value for name, value in recipe.items() if getattr(self, name) is None}
         )
@@ -154,6 +160,27 @@ class TrainingConfig:
             return
         if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
             raise ValueError(f"`{name}` must be {expected}; got {name}={value!r}.")
+
+    def _check_boolean(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is None and self.__dataclass_fields__[name].default is None:
+            return
+        if not isinstance(value, bool):
+            raise ValueError(f"`{name}` must be true or false; got {name}={value!r}.")
+
+    def _check_optimizer(self) -> None:
+        recipe = RECIPES[self.architecture]
+        optimizer = self.optimizer or recipe["optimizer"]
+        if optimizer != recipe["optimizer"] and self.learning_rate is None:
+            raise ValueError(
+                f"the learning rate of {self.architecture} is meant for "
+                f"{recipe['optimizer']}; give --learning_rate with optimizer={optimizer!r}."
+            )
+        if optimizer == "sgd" and self.weight_decay:
+            raise ValueError(
+                f"`weight_decay` is for adamw, and sgd would ignore it; got "
+                f"weight_decay={self.weight_decay!r}."
+            )
 
 
 def _is_int(value: Any) -> bool:

@@ -14,6 +14,14 @@ def test_open_settings_come_from_the_recipe_and_given_ones_stay():
     assert config.resolved() == config
 
 
+def test_another_optimiser_with_its_own_learning_rate_is_accepted():
+    config = TrainingConfig(
+        records="pairs", architecture="resnet-tiny", optimizer="sgd", learning_rate=0.1
+    ).resolved()
+    assert (config.optimizer, config.learning_rate, config.weight_decay) == ("sgd", 0.1, 0.0)
+    assert config.resolved() == config
+
+
 @pytest.mark.parametrize("architecture", list(RECIPES))
 def test_recipes_leave_nothing_open(architecture):
     config = TrainingConfig(records="pairs", architecture=architecture).resolved()
@@ -37,6 +45,18 @@ def test_recipes_leave_nothing_open(architecture):
         ({"plateau_factor": 1.0}, "`plateau_factor` must be between 0 and 1"),
         ({"max_label": 1}, "`max_label` must be an integer above 1"),
         ({"seed": -1}, "`seed` must be"),
+        ({"mirror": "no"}, "`mirror` must be true or false; got mirror='no'"),
+        ({"reverse": 0}, "`reverse` must be true or false; got reverse=0"),
+        ({"resume": None}, "`resume` must be true or false"),
+        ({"deterministic": "true"}, "`deterministic` must be true or false"),
+        ({"xla": 1}, "`xla` must be true or false"),
+        ({"optimizer": "adamw"}, "meant for sgd; give --learning_rate with optimizer='adamw'"),
+        ({"weight_decay": 0.1}, "`weight_decay` is for adamw.*got weight_decay=0.1"),
+        (
+            {"optimizer": "sgd", "architecture": "resnet-tiny", "learning_rate": 1.0}
+            | {"weight_decay": 0.1},
+            "`weight_decay` is for adamw",
+        ),
     ],
 )
 def test_bad_values_are_refused_with_name_and_value(setting, message):

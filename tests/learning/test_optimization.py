@@ -6,6 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from atmodist.learning.configuration import TrainingConfig
 from atmodist.learning.optimization import Optimization, make_optimizer, soft_targets
 
+SGD = {"optimizer": "sgd", "learning_rate": 0.1}
+
 
 def config(**options):
     return TrainingConfig(records="pairs", architecture="resnet-tiny", **options).resolved()
@@ -56,7 +58,7 @@ def test_without_average_the_latest_weights_are_evaluated():
         assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("options", [{"ema": 0.9}, {"ema": 0.0, "optimizer": "sgd"}])
+@pytest.mark.parametrize("options", [{"ema": 0.9}, {"ema": 0.0, **SGD}])
 def test_a_restored_state_goes_on_the_same(options):
     whole, data = Optimization(small_network(), config(**options)), list(batches(4))
     for number in range(2):
@@ -71,14 +73,14 @@ def test_a_restored_state_goes_on_the_same(options):
 
 
 def test_the_state_of_another_optimiser_is_refused():
-    sgd = Optimization(small_network(), config(optimizer="sgd"))
+    sgd = Optimization(small_network(), config(**SGD))
     adamw = Optimization(small_network(), config(optimizer="adamw"))
     with pytest.raises(ValueError, match="another network or optimiser"):
         adamw.restore(sgd.state())
 
 
 def test_losses_are_means_over_steps_and_start_anew():
-    optimization = Optimization(small_network(), config(ema=0.0, optimizer="sgd"))
+    optimization = Optimization(small_network(), config(ema=0.0, **SGD))
     singles = []
     for pairs, labels in batches(3):
         optimization.reset()
@@ -91,7 +93,7 @@ def test_losses_are_means_over_steps_and_start_anew():
 
 
 def test_sgd_clips_each_variable_by_itself():
-    optimizer = make_optimizer(config(optimizer="sgd"))
+    optimizer = make_optimizer(config(**SGD))
     assert (optimizer.clipnorm, optimizer.global_clipnorm) == (5.0, None)
     variables = [keras.Variable(np.zeros(2)), keras.Variable(np.zeros(2))]
     optimizer.build(variables)
