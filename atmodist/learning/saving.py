@@ -8,6 +8,7 @@ import keras
 from atmodist.outputs import atomic_path
 
 SUFFIX = ".keras"
+UNREADABLE = (KeyError, TypeError, ValueError, OSError, RecursionError, zipfile.BadZipFile)
 
 
 def save_network(network: keras.Model, path: str | Path) -> None:
@@ -35,6 +36,6 @@ def load_network(path: str | Path) -> keras.Model:
         raise ValueError(f"{path} is no network saved by Keras (a {SUFFIX} file); was it cut?")
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(f"Keras cannot load {path}: {reason[0]}") from error

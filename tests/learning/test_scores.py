@@ -31,6 +31,13 @@ def test_adding_a_constant_to_logits_changes_nothing_even_if_large():
     assert np.trace(before["confusion"]) == round(before["accuracy"] * 50)
 
 
+def test_equal_logits_are_no_success():
+    # Of equals the first leads, as for accuracy: a blind network is right for three labels of 8.
+    scores = classification_scores(np.zeros((8, 8)), np.arange(8))
+    assert scores["top3"] == 3 / 8
+    assert scores["accuracy"] == 1 / 8
+
+
 def test_means_are_over_evaluations():
     first = classification_scores(np.eye(3), np.array([0, 1, 2]))
     second = classification_scores(np.eye(3), np.array([1, 1, 2]))
