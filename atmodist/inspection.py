@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 
 from atmodist.fields.archive import Archive
+from atmodist.learning import checkpoints
 from atmodist.outputs import read_json
 from atmodist.records.record_set import SIDECAR, RecordSet, open_records
 from atmodist.samples.normalization import FORMAT as NORMALIZATION_FORMAT
@@ -33,7 +34,7 @@ def inspect_path(path: str | Path, *, verify: bool = False) -> str:
     if path.is_dir():
         return _inspect_folder(path, verify)
     if path.suffix == NETWORK_SUFFIX:
-        return describe_network(path)
+        return _describe_networks([path], verify)
     if path.suffix == ".json":
         return _inspect_json(path)
     if ".tfrecord" in path.name:
@@ -113,10 +114,35 @@ def _inspect_archive(path: Path, verify: bool) -> str:
 def _inspect_folder(path: Path, verify: bool) -> str:
     networks = sorted(path.glob(f"*{NETWORK_SUFFIX}"))
     if networks:
-        return "\n\n".join(describe_network(network) for network in networks)
+        return _describe_networks(networks, verify)
     if any(path.glob("*.tfrecord*")) or any(path.glob(f"**/{SIDECAR}")):
         return describe_records(open_records(path), verify)
+    if done := checkpoints.epochs(path):
+        return _describe_unfinished_run(path, done)
     raise ValueError(f"{path} holds neither records nor networks")
+
+
+def _describe_networks(networks: list[Path], verify: bool) -> str:
+    parts = [describe_network(network) for network in networks]
+    if verify:
+        parts.append("verified  nothing: networks carry no checksums, but they could be loaded")
+    return "\n\n".join(parts)
+
+
+def _describe_unfinished_run(path: Path, done: list[int]) -> str:
+    state = checkpoints.load_state(path, done[-1], required=("config", "epoch"))
+    lines = [
+        f"run       {path}, not finished: {state['epoch']} of {state['config'].get('epochs')} "
+        "epochs so far"
+    ]
+    if (path / "best.json").is_file():
+        best = read_json(path / "best.json")
+        lines.append(
+            f"best      epoch {best['epoch']}, evaluation loss {best['loss']:.3f}, accuracy "
+            f"{best['accuracy']:.3f}"
+        )
+    lines.append("next      run the same rplearn-train again to go on")
+    return "\n".join(lines)
 
 
 def _inspect_json(path: Path) -> str:

@@ -177,6 +177,20 @@ def test_a_network_and_its_normalisation(records, tmp_path):
         assert "output    stage1 (None, 2, 4, 3)" in text
         assert "57 parameters" in text  # 3 * 3 * 2 * 3 + 3
         assert "18 steps" in text
+    assert "verified" not in inspect_path(folder)
+    assert "verified  nothing: networks carry no checksums" in inspect_path(folder, verify=True)
     (folder / "encoder.keras").write_text("junk")
     with pytest.raises(ValueError, match=r"encoder\.keras"):
         inspect_path(folder)
+
+
+def test_a_run_that_is_not_finished_says_how_far_it_is(tmp_path):
+    for epoch in (1, 2):
+        folder = tmp_path / "checkpoints" / f"epoch-{epoch:04d}"
+        folder.mkdir(parents=True)
+        state = {"epoch": epoch, "config": {"epochs": 9}}
+        (folder / "state.json").write_text(json.dumps(state))
+    assert "not finished: 2 of 9 epochs so far" in inspect_path(tmp_path)
+    best = {"epoch": 1, "loss": 1.25, "accuracy": 0.5}
+    (tmp_path / "best.json").write_text(json.dumps(best))
+    assert "best      epoch 1, evaluation loss 1.250, accuracy 0.500" in inspect_path(tmp_path)
