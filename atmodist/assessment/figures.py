@@ -11,6 +11,7 @@ from atmodist.assessment.maps import LagMap
 from atmodist.outputs import atomic_path
 
 BLUE, ORANGE, GREY = "#1f5fa8", "#d1700f", "#8a8a8a"
+LEAST_COUNT = 10  # bins with fewer pairs are noise, and not drawn
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -50,12 +51,12 @@ def draw_confusion(folder: Path, counts: np.ndarray, step_hours: float | None, t
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         if size <= 12:
             for i, j in np.ndindex(shares.shape):
-                if counts[i, j]:
+                if shares[i, j] >= 0.005:
                     colour = "white" if shares[i, j] > 0.55 else "black"
                     text = f"{shares[i, j]:.2f}"
                     axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
         ticks = np.arange(0, size, max(1, size // 12))
-        labels = [_lag(k + 1, step_hours) for k in ticks]
+        labels = [_lag(int(k) + 1, step_hours) for k in ticks]
         axes.set_xticks(ticks, labels)
         axes.set_yticks(ticks, labels)
         unit = "h" if step_hours else "steps"
@@ -71,7 +72,7 @@ def draw_reliability(folder: Path, calibration: Row) -> None:
         upper.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--", label="calibrated")
         for name, colour, marker in (("before", ORANGE, "o"), ("after", BLUE, "s")):
             part = calibration[name]
-            rows = [row for row in part["diagram"] if row["count"]]
+            rows = [row for row in part["diagram"] if row["count"] >= LEAST_COUNT]
             error = part["expected_calibration_error"]["value"]
             text = f"T = 1: ECE {error:.3f}"
             if name == "after":
@@ -117,7 +118,10 @@ def draw_epochs(folder: Path, log: Sequence[Row], judged: Sequence[Row]) -> None
     with figure(folder, "epochs", figsize=(7.6, 3.2)) as canvas:
         left, right = canvas.subplots(1, 2)
         for axes, name in ((left, "loss"), (right, "accuracy")):
-            for prefix, colour, text in (("", GREY, "training"), ("evaluation_", BLUE, "logged")):
+            for prefix, colour, text in (
+                ("", GREY, "training"),
+                ("evaluation_", BLUE, "evaluation"),
+            ):
                 points = [
                     (int(row["epoch"]), float(row[prefix + name]))
                     for row in log
@@ -177,7 +181,7 @@ def draw_map(folder: Path, result: LagMap, step_hours: float | None, num_classes
                 lower,
                 result.entropy,
                 "magma",
-                (0, np.log(num_classes)),
+                (float(result.entropy.min()), float(result.entropy.max())),
                 f"entropy (nats; ignorance is {np.log(num_classes):.2f}), lag {lag}",
             ),
         )

@@ -64,7 +64,7 @@ def map_lag(
     normalization: Normalization,
     *,
     lag: int,
-    steps: Sequence[int],
+    steps: Sequence[int] | np.ndarray,
     patch_shape: tuple[int, int],
     stride: int | None = None,
     batch_size: int = 128,

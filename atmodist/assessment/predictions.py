@@ -4,6 +4,7 @@ Labels are zero-based: class k is a temporal distance of k + 1 archive time step
 one base time share their weather; whatever needs independent samples resamples base times.
 """
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -64,8 +65,8 @@ class Pairs:
         """Whether the times are known."""
         return bool(np.any(self.time != UNKNOWN))
 
-    def take(self, chosen: np.ndarray) -> "Pairs":
-        """The pairs of these numbers, or of this mask."""
+    def take(self, chosen: np.ndarray | slice) -> "Pairs":
+        """The pairs of these numbers, of this mask or of this slice."""
         return Pairs(**{entry.name: getattr(self, entry.name)[chosen] for entry in fields(Pairs)})
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -171,7 +172,7 @@ def load_arrays(path: Path, identity: str) -> dict[str, np.ndarray] | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
     return arrays if str(arrays.pop("identity", "")) == identity else None
 

@@ -336,7 +336,7 @@ class _Evaluation:
             if sum(map(len, found)) >= self.config.audit_pairs:
                 break
         limit = self.config.audit_pairs
-        return np.concatenate(parts)[:limit], join(found).take(np.s_[:limit])
+        return np.concatenate(parts)[:limit], join(found).take(slice(limit))
 
     def _training_pairs(self) -> Pairs | None:
         if TRAIN not in self.records.splits or self.config.split == TRAIN:

@@ -1,0 +1,111 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from atmodist.cli.rplearn_eval import main
+
+
+def test_help_comes_without_tensorflow():
+    code = "import sys; from atmodist.cli.rplearn_eval import main; sys.exit(main(['--help']))"
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0
+    assert "archive" in result.stdout
+    imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
+    assert not imported & {"tensorflow", "keras", "matplotlib", "pyshtools", "xarray", "scipy"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """An archive, records of it, and a run of two epochs with hardly any weights."""
+    from atmodist.cli import rplearn_train
+    from atmodist.learning import networks
+    from tests.assessment import series
+    from tests.learning.sources import MICRO
+
+    folder = tmp_path_factory.mktemp("eval")
+    archive, records = series.write_series(folder, num_days=8)
+    run = folder / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+        arguments = [str(records), "--architecture", "resnet-tiny", "--output", str(run)]
+        assert rplearn_train.main([*arguments, "--epochs", "2", "--batch_size", "32"]) == 0
+    return archive, records, run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["/nowhere/run"], "/nowhere/run is no folder of a run"),
+        (["RUN", "--checkpoints", "7"], "no checkpoint of epoch 7; it has 1, 2"),
+        (["RUN", "--split", "test"], "has no split 'test'; it has evaluation, train"),
+        (["RUN", "--records", "/nowhere"], "/nowhere is no folder of records"),
+        (["RUN", "--archive", "ARCHIVE", "--lag", "9"], "`lag` must be 1 to 8; got lag=9"),
+        (["RUN", "--bin", "3"], "bin"),
+    ],
+)
+def test_mistakes_end_with_one_line_and_status_2(trained, tmp_path, arguments, message, capsys):
+    archive, _, run = trained
+    words = {"RUN": str(run), "ARCHIVE": str(archive)}
+    arguments = [words.get(word, word) for word in arguments]
+    arguments += ["--output", str(tmp_path), "--audit", "false", "--figures", "false"]
+    try:
+        status = main(arguments)
+    except SystemExit as stop:
+        status = stop.code
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert status == 2
+    assert error.startswith("rplearn-eval: error: ")
+    assert message in error
+
+
+def test_records_of_another_normalization_are_refused(trained, tmp_path, capsys):
+    from atmodist.samples.normalization import Normalization
+    from tests.cli.test_rplearn_train import write_records
+
+    assert Normalization  # the made-up records have one of their own
+    _, _, run = trained
+    assert main([str(run), "--records", str(write_records(tmp_path / "others"))]) == 2
+    assert "different normalisations" in capsys.readouterr().err
+
+
+def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, capsys, monkeypatch):
+    from atmodist.assessment import report
+
+    archive, _, run = trained
+    arguments = [str(run), "--checkpoints", "all", "--resamples", "50"]
+    assert main([*arguments, "--archive", str(archive), "--lag", "2"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert f"Everything is in {run / 'evaluation'}/" in lines[-1]
+    assert "Next: " in lines[-1]
+    folder = run / "evaluation"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    trained_scores = json.loads((run / "evaluation.json").read_text())["last"]
+    ours = {r["score"]: r["value"] for r in metrics["checkpoints"]["2"]["scores"]}
+    for name in ("loss", "accuracy", "within_one", "top3"):
+        assert ours[name] == pytest.approx(trained_scores[name], abs=1e-5)
+    assert metrics["checkpoints"]["2"]["confusion"] == trained_scores["confusion"]
+    assert metrics["map"]["lag_steps"] == 2
+    assert {row["control"] for row in metrics["audit"]["controls"]} >= {"same hour", "any hour"}
+    names = ["scores", "by_lag", "by_latitude", "confusion", "reliability", "audit", "map_lag02"]
+    for name in names:
+        assert len((folder / f"{name}.csv").read_text().splitlines()) > 4
+    for name in ("confusion", "reliability", "accuracy_over_lag", "epochs", "audit", "map_lag02"):
+        assert (folder / "figures" / f"{name}.png").is_file()
+        assert (folder / "figures" / f"{name}.pdf").is_file()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["command"] == "rplearn-eval"
+    assert manifest["epochs"] == [1, 2]
+
+    monkeypatch.setattr(report, "predict_split", None)
+    monkeypatch.setattr(report, "load_network", None)
+    assert main([*arguments, "--audit", "false"]) == 0
+    again = json.loads((folder / "metrics.json").read_text())
+    assert again["checkpoints"] == metrics["checkpoints"]
+    assert "(maps, exact audit)" in capsys.readouterr().out
