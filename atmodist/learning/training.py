@@ -6,10 +6,12 @@ one that was not. What is inside a step lives in `optimization`, what is in a ba
 `pair_source`; here is only the order of events.
 """
 
+import contextlib
 import csv
 import importlib.util
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from atmodist.learning.scores import classification_scores, mean_scores
 from atmodist.outputs import atomic_path, plain_config, write_json, write_manifest
 
 PROGRESS = ("epoch", "step", "steps_per_epoch", "schedule", "history", "evaluations", "config")
+EVENTS = "tensorboard"  # folder within the output
 LOOK_EVERY = 20  # steps between two looks at the loss; a look waits for the accelerator
 LAST_EVALUATIONS = 5  # averaged in evaluation.json, lest a lucky one be reported
 
@@ -282,11 +285,11 @@ class TrainingRun:
     def _log(self, row: dict[str, Any], writer: Any) -> None:
         write_log(self.output / "log.csv", self.history)
         if writer is not None:
-            with writer.as_default():
+            with _naming_events(self.output), writer.as_default():
                 for name, value in row.items():
                     if isinstance(value, int | float) and name not in ("epoch", "step"):
                         tf.summary.scalar(name, value, step=row["step"])
-            writer.flush()
+                writer.flush()
         scores = "".join(
             f", {name.replace('_', ' ')} {row[name]:.3f}"
             for name in ("evaluation_loss", "evaluation_accuracy", "evaluation_within_one")
@@ -365,4 +368,17 @@ def _summary_writer(output: Path) -> Any:
     # TensorFlow does not install TensorBoard, and fails at the first scalar without it.
     if importlib.util.find_spec("tensorboard") is None:
         return None
-    return tf.summary.create_file_writer(str(output / "tensorboard"))
+    with _naming_events(output):
+        return tf.summary.create_file_writer(str(output / EVENTS))
+
+
+@contextlib.contextmanager
+def _naming_events(output: Path) -> Iterator[None]:
+    # TensorFlow's own errors are no OSErrors, and would be searched for in the records.
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = str(error.message).splitlines()[0]
+        raise OSError(
+            f"cannot write the log for TensorBoard in {output / EVENTS}: {reason}"
+        ) from error

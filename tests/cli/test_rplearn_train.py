@@ -143,6 +143,14 @@ def test_an_output_below_a_file_ends_with_one_line(micro, tmp_path, capsys):
     assert f"{tmp_path / 'file'}" in only_line(capsys)
 
 
+def test_a_log_that_cannot_be_written_ends_with_one_line(micro, tmp_path, capsys):
+    pytest.importorskip("tensorboard")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tensorboard").touch()
+    assert main(arguments(write_records(tmp_path / "records"), tmp_path / "run")) == 2
+    assert f"cannot write the log for TensorBoard in {tmp_path / 'run'}" in only_line(capsys)
+
+
 def test_a_full_disk_ends_with_one_line_and_no_half_checkpoint(micro, tmp_path, capsys):
     folder = write_records(tmp_path / "records")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
