@@ -1,0 +1,136 @@
+"""`atmodist calibrate`: what distances of a trained encoder mean, and how they compare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from atmodist.cli.common import command_parser, load_tensorflow, run_command
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateConfig:
+    """Calibrates the distance of a trained encoder: its scale, and equivalent hours."""
+
+    run: str = field(metadata={"help": "Folder made by rplearn-train, or an encoder package."})
+    records: str | None = None
+    """Folder of pair records; by default those that the run was trained with."""
+    split: str = "evaluation"
+    """Which pairs; not those that the encoder was trained on."""
+    weights: dict[str, float] | None = None
+    """A weighted set of stages to calibrate too, such as {stage1: 1, stage2: 2}; all stages with
+    equal weights by default."""
+    compare: bool = True
+    """Also compare with l1, l2, PSNR and SSIM over lag."""
+    num_resamples: int = 1000
+    """Replicates of the bootstrap that gives confidence intervals."""
+    block_length: int | None = None
+    """Consecutive base times in a block of the bootstrap; the largest lag by default, if four
+    blocks fit into the data."""
+    max_pairs: int | None = None
+    """Use the first pairs only; all by default."""
+    batch_size: int = 32
+    """Pairs that are encoded at once."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_resamples", "block_length", "max_pairs", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be positive; got {value}")
+        if self.weights is not None:
+            from atmodist.metric.calibration import normalized_weights
+
+            normalized_weights(self.weights)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command."""
+    parser = command_parser("atmodist calibrate", CalibrateConfig, positional="run")
+    return run_command(parser, CalibrateConfig, argv, _calibrate)
+
+
+def _calibrate(config: CalibrateConfig) -> str:
+    from atmodist.records.record_set import SIDECAR, open_records
+
+    run = Path(config.run)
+    if not (run / "encoder.keras").is_file():
+        raise ValueError(f"{run} holds no encoder.keras; name a folder made by rplearn-train")
+    records = open_records(config.records or _records_of(run))
+    records.shards(config.split)  # a wrong name is a mistake worth telling before anything loads
+    load_tensorflow()
+    from atmodist.metric import calibration as library
+    from atmodist.metric.pair_measures import PIXEL_MEASURES
+
+    measures = library.measure_folder(
+        run,
+        records,
+        split=config.split,
+        pixel=PIXEL_MEASURES if config.compare else ("l2",),
+        max_pairs=config.max_pairs,
+        batch_size=config.batch_size,
+        progress=True,
+    )
+    result = library.calibrate_measures(
+        measures,
+        combinations=_combinations(config, measures.stages),
+        **library.provenance(run, records, config.split, len(measures)),
+    )
+    result.save(run / library.FILE_NAME)
+    library.draw_calibration(result, run / "calibration")
+    lines = [result.table()]
+    if config.compare:
+        lines += ["", _compare(config, run, measures, result)]
+    _write_manifest(run, config, [path for path in [records.folder / SIDECAR] if path.is_file()])
+    made = "calibration.json, calibration.png" + (", comparison.png" if config.compare else "")
+    return "\n".join([*lines, f"{len(measures)} pairs; {run}: {made}", f"Next: {_next(run)}"])
+
+
+def _compare(config: CalibrateConfig, run: Path, measures: Any, calibration: Any) -> str:
+    from atmodist.metric.comparison import compare, draw_comparison
+
+    comparison = compare(
+        measures,
+        calibration,
+        num_resamples=config.num_resamples,
+        block_length=config.block_length,
+        seed=config.seed,
+    )
+    comparison.save(run)
+    draw_comparison(comparison, run / "comparison")
+    return comparison.summary()
+
+
+def _combinations(config: CalibrateConfig, stages: Sequence[str]) -> list[dict[str, float]]:
+    if config.weights is not None:
+        return [config.weights] if len(config.weights) > 1 else []
+    return [dict.fromkeys(stages, 1.0)] if len(stages) > 1 else []
+
+
+def _records_of(run: Path) -> str:
+    from atmodist.outputs import read_json
+
+    manifest = run / "manifest.json"
+    content = read_json(manifest) if manifest.is_file() else {}
+    recorded = content.get("config", {}).get("records") if isinstance(content, dict) else None
+    if not recorded or not Path(recorded).exists():
+        found = f"its manifest names {recorded}, which is not here" if recorded else "none is named"
+        raise ValueError(f"tell with --records which pairs to use for {run}: {found}")
+    return str(recorded)
+
+
+def _write_manifest(run: Path, config: CalibrateConfig, inputs: list[Path]) -> None:
+    from atmodist.outputs import write_manifest
+
+    write_manifest(
+        run / "calibration.manifest.json",
+        command="atmodist calibrate",
+        config=config,
+        seed=config.seed,
+        inputs=[run / "encoder.keras", *inputs],
+    )
+
+
+def _next(run: Path) -> str:
+    return f"atmodist distance A B --metric {run}"

@@ -1,0 +1,547 @@
+"""Calibration: what a learned distance means, in units of pixel l2 and in hours.
+
+Features have no natural scale. Following Hoffmann and Lessig, each stage s gets a factor α_s that
+makes its content loss c_s comparable with the pixel l2: with class means c̄_s(τ) and m̄(τ) of both
+over all pairs that are a lag τ apart,
+
+    α_s = Σ_τ c̄_s(τ) m̄(τ) / Σ_τ c̄_s(τ)²        over the larger half of the lags,
+
+the least-squares solution of α c̄ = m̄. The distance is d = √(Σ_s w_s α_s c_s).
+
+The *equivalent hours* of a distance are the lag at which the median distance has that value. The
+spread comes from the 16 % and 84 % quantiles: a distance d is usual from the lag at which its upper
+quantile reaches d until the lag at which its lower quantile does. Curves are made monotone by
+isotonic regression, start at (0 h, 0), where both fields are equal, and end at the largest lag that
+was measured: beyond it hours are infinite, never extrapolated.
+
+The curve belongs to fields of the extent it was measured on, patches: the mean over a larger area
+varies less, and its square is the mean of squares, which lies above the median's.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atmodist.metric.pair_measures import (
+    BATCH_SIZE,
+    PairMeasures,
+    encoder_function,
+    measure_pairs,
+)
+from atmodist.outputs import fingerprint, read_json, write_json
+
+FORMAT = "atmodist-calibration"
+FORMAT_VERSION = 1
+FILE_NAME = "calibration.json"
+STATISTICS = ("median", "quantile16", "quantile84", "mean")
+
+Weights = Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LagCurve:
+    """Statistics of a distance at each true lag. All arrays have the shape (lag,).
+
+    Attributes:
+        lag_hours: Hours, positive, increasing.
+        median: Of the distance, dimensionless, like the following.
+        quantile16: 16 % of pairs are nearer.
+        quantile84: 16 % of pairs are farther.
+        mean: Mean distance.
+    """
+
+    lag_hours: np.ndarray
+    median: np.ndarray
+    quantile16: np.ndarray
+    quantile84: np.ndarray
+    mean: np.ndarray
+
+    def __post_init__(self) -> None:
+        lags = _numbers("lag_hours", self.lag_hours)
+        if len(lags) < 1 or lags[0] <= 0 or (np.diff(lags) <= 0).any():
+            raise ValueError(f"`lag_hours` must be positive and increase; got {lags.tolist()}")
+        object.__setattr__(self, "lag_hours", lags)
+        for name in STATISTICS:
+            values = _numbers(name, getattr(self, name))
+            if values.shape != lags.shape or (values < 0).any():
+                raise ValueError(
+                    f"`{name}` must be {len(lags)} distances, not negative, one for each lag; "
+                    f"got {values.tolist()}"
+                )
+            object.__setattr__(self, name, values)
+        if (self.quantile16 > self.median).any() or (self.median > self.quantile84).any():
+            raise ValueError("`quantile16` <= `median` <= `quantile84` must hold at each lag")
+
+    @classmethod
+    def of(cls, distance: np.ndarray, hours: np.ndarray) -> "LagCurve":
+        """Statistics of `distance` (pair,) at each of the lags in `hours` (pair,)."""
+        lags = np.unique(hours)
+        groups = [distance[hours == lag] for lag in lags]
+        q16, median, q84 = np.array([np.quantile(g, (0.16, 0.5, 0.84)) for g in groups]).T
+        means = np.array([g.mean() for g in groups])
+        return cls(lag_hours=lags, median=median, quantile16=q16, quantile84=q84, mean=means)
+
+    def hours(self, distance: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Reads distances as lags.
+
+        Args:
+            distance: Any shape; not negative; NaN gives NaN.
+
+        Returns:
+            (hours, low, high), each of the shape of `distance`. `hours` is +∞ where the distance is
+            larger than the largest calibrated median, `high` where even the nearest sixth of the
+            pairs at the largest lag are nearer than it; `low` is then at most the largest lag.
+        """
+        distance = np.asarray(distance, np.float64)
+        if (distance < 0).any():
+            raise ValueError(f"distances are not negative; got {distance.min()}")
+        middle = self._inverse(self.median, distance, side="both")
+        high = self._inverse(self.quantile16, distance, side="right")
+        low = self._inverse(self.quantile84, distance, side="left")
+        low = np.where(np.isinf(low), self.lag_hours[-1], low)
+        return middle, np.minimum(low, middle), np.maximum(high, middle)
+
+    def _inverse(self, values: np.ndarray, distance: np.ndarray, side: str) -> np.ndarray:
+        """The lag at which the monotone curve through (0, 0) has the value `distance`.
+
+        Where the curve is level, its left end, its right end, or the middle of "both".
+        """
+        level = np.concatenate([[0.0], monotone(values)])
+        lag = np.concatenate([[0.0], self.lag_hours])
+        if side == "both":
+            ends = [self._inverse(values, distance, end) for end in ("left", "right")]
+            return np.asarray((ends[0] + ends[1]) / 2)
+        distinct, first, counts = np.unique(level, return_index=True, return_counts=True)
+        chosen = first if side == "left" else first + counts - 1
+        # Between two levels, the line leaves the right end of the lower one and reaches the left
+        # end of the upper one; at a level itself, the chosen end holds.
+        upper = np.searchsorted(distinct, distance, "left").clip(1, max(len(distinct) - 1, 1))
+        if len(distinct) == 1:
+            return np.where(distance > 0, np.inf, distance)
+        start, stop = lag[(first + counts - 1)[upper - 1]], lag[first[upper]]
+        share = (distance - distinct[upper - 1]) / (distinct[upper] - distinct[upper - 1])
+        result = start + share * (stop - start)
+        for index in np.flatnonzero(counts > 1):
+            result = np.where(distance == distinct[index], lag[chosen[index]], result)
+        return np.where(distance > distinct[-1], np.inf, result)
+
+    def as_dict(self) -> dict[str, list[float]]:
+        """Plain lists."""
+        return {name: getattr(self, name).tolist() for name in ("lag_hours", *STATISTICS)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StageCalibration:
+    """The scale of one stage and how its distance √(α c) grows with the lag.
+
+    Attributes:
+        alpha: α > 0, dimensionless.
+        curve: Of the distance of this stage alone.
+    """
+
+    alpha: float
+    curve: LagCurve
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", _positive("alpha", self.alpha))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Combination:
+    """How the distance of several stages together grows with the lag.
+
+    Attributes:
+        weights: w_s by stage, positive, summing to one.
+        curve: Of √(Σ_s w_s α_s c_s).
+    """
+
+    weights: Weights
+    curve: LagCurve
+
+    def __post_init__(self) -> None:
+        weights, total = normalized_weights(self.weights)
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the weights of a combination must sum to one; got {self.weights}")
+        object.__setattr__(self, "weights", weights)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibration:
+    """What distances of an encoder mean: the content of `calibration.json`.
+
+    Attributes:
+        step_seconds: Length of the time step of the records, in seconds.
+        stages: By name, finest first.
+        combinations: Weighted sets of stages.
+        normalization: Identity of the normalisation of the encoder; None if unknown.
+        source: Where the numbers come from (records, split, pairs, encoder).
+    """
+
+    step_seconds: int
+    stages: Mapping[str, StageCalibration]
+    combinations: tuple[Combination, ...] = ()
+    normalization: str | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        seconds = self.step_seconds
+        if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 1:
+            raise ValueError(f"`step_seconds` must be a positive integer; got {seconds!r}")
+        if not self.stages:
+            raise ValueError("a calibration needs one stage at least")
+        for combination in self.combinations:
+            for stage in combination.weights:
+                self._stage(stage)
+        if not isinstance(self.source, Mapping):
+            raise ValueError(f"`source` must be a mapping; got {self.source!r}")
+        if not isinstance(self.normalization, str | None):
+            raise ValueError(f"`normalization` must be a text; got {self.normalization!r}")
+
+    def alpha(self, stage: str) -> float:
+        """α of a stage, dimensionless."""
+        return self._stage(stage).alpha
+
+    def curve(self, stage: str | Weights) -> LagCurve:
+        """The curve of one stage, or of a weighted set (for weights that sum to one)."""
+        if isinstance(stage, str):
+            return self._stage(stage).curve
+        weights, _ = normalized_weights(stage)
+        for name in weights:
+            self._stage(name)
+        if len(weights) == 1:
+            return self._stage(next(iter(weights))).curve
+        for combination in self.combinations:
+            if combination.weights.keys() == weights.keys() and all(
+                math.isclose(combination.weights[s], w, rel_tol=1e-6) for s, w in weights.items()
+            ):
+                return combination.curve
+        raise ValueError(
+            f"the weights {dict(stage)} were not calibrated; there are "
+            f"{[dict(c.weights) for c in self.combinations]} and single stages. "
+            "`atmodist calibrate` with --weights adds them"
+        )
+
+    def hours(
+        self, distance: Any, stage: str | Weights
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Equivalent hours of distances √(Σ_s w_s α_s c_s); see `LagCurve.hours`.
+
+        Args:
+            distance: Any shape, dimensionless.
+            stage: One stage (weight one), or the weights w_s by stage.
+
+        Returns:
+            (hours, low, high), each of the shape of `distance`.
+        """
+        curve = self.curve(stage)
+        total = 1.0 if isinstance(stage, str) else normalized_weights(stage)[1]
+        return curve.hours(np.asarray(distance, np.float64) / math.sqrt(total))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of `calibration.json`, as plain types."""
+        return {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "step_seconds": self.step_seconds,
+            "normalization": self.normalization,
+            "stages": {
+                name: {"alpha": stage.alpha, **stage.curve.as_dict()}
+                for name, stage in self.stages.items()
+            },
+            "combinations": [
+                {"weights": dict(c.weights), **c.curve.as_dict()} for c in self.combinations
+            ],
+            "source": dict(self.source),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Writes `calibration.json`, atomically; numbers are kept to the last bit."""
+        write_json(path, self.as_dict())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Calibration":
+        """Reads what `save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no calibration, of another version, incomplete, or holds numbers
+                that cannot be; the message names the file.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f"there is no calibration {path}; `atmodist calibrate` makes one"
+            )
+        content = read_json(path)
+        try:
+            return cls.from_dict(content)
+        except KeyError as error:
+            raise ValueError(f"{path}: the calibration lacks {error}") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_dict(cls, content: Any) -> "Calibration":
+        """Makes a calibration from what `as_dict` returns, and checks it."""
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ValueError(f'this is no calibration (it lacks "format": "{FORMAT}")')
+        if content.get("version") != FORMAT_VERSION:
+            raise ValueError(
+                f"version {content.get('version')!r} of this format is unknown; "
+                f"this release reads version {FORMAT_VERSION}"
+            )
+        return cls(
+            step_seconds=content["step_seconds"],
+            normalization=content.get("normalization"),
+            stages={
+                name: StageCalibration(alpha=entry["alpha"], curve=_curve(entry))
+                for name, entry in content["stages"].items()
+            },
+            combinations=tuple(
+                Combination(weights=entry["weights"], curve=_curve(entry))
+                for entry in content.get("combinations", ())
+            ),
+            source=content.get("source", {}),
+        )
+
+    def table(self) -> str:
+        """The medians and spreads as text, one line for each lag."""
+        entries = {name: stage.curve for name, stage in self.stages.items()}
+        entries |= {weights_text(c.weights): c.curve for c in self.combinations}
+        width = max(24, *map(len, entries))
+        lines = ["lag (h)  " + "  ".join(f"{name:<{width}}" for name in entries)]
+        for lag in next(iter(entries.values())).lag_hours:
+            cells = []
+            for curve in entries.values():
+                i = int(np.flatnonzero(curve.lag_hours == lag)[0])
+                low, high = curve.quantile16[i], curve.quantile84[i]
+                cells.append(f"{curve.median[i]:.4f} [{low:.4f}, {high:.4f}]".ljust(width))
+            lines.append(f"{lag:7g}  " + "  ".join(cells))
+        alphas = ", ".join(f"{name} {stage.alpha:.4g}" for name, stage in self.stages.items())
+        return "\n".join([*(line.rstrip() for line in lines), f"alpha: {alphas}"])
+
+    def _stage(self, name: str) -> StageCalibration:
+        if name not in self.stages:
+            raise ValueError(
+                f"there is no calibration of stage {name!r}; there are {', '.join(self.stages)}"
+            )
+        return self.stages[name]
+
+
+def calibrate(
+    encoder: str | Path,
+    records: Any,
+    *,
+    split: str = "evaluation",
+    combinations: Sequence[Weights] = (),
+    max_pairs: int | None = None,
+    batch_size: int = BATCH_SIZE,
+    progress: bool = False,
+) -> Calibration:
+    """Calibrates an encoder on the pairs of a record set.
+
+    Args:
+        encoder: Folder with `encoder.keras` and `normalization.json`: a run, or a package.
+        records: A `RecordSet`, or what `open_records` takes.
+        split: Pairs to use; not those that the encoder was trained on.
+        combinations: Weighted sets of stages that shall be calibrated too.
+        max_pairs: Stop after so many pairs; None for all.
+        batch_size: Pairs that are encoded at once.
+        progress: Whether to show a bar (on a terminal).
+    """
+    measures = measure_folder(
+        encoder,
+        records,
+        split=split,
+        max_pairs=max_pairs,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    return calibrate_measures(
+        measures, combinations=combinations, **provenance(encoder, records, split, len(measures))
+    )
+
+
+def measure_folder(encoder: str | Path, records: Any, **options: Any) -> PairMeasures:
+    """Measures the pairs of a record set with the encoder in a folder; see `measure_pairs`."""
+    from atmodist.learning.saving import load_network
+    from atmodist.records.record_set import RecordSet, open_records
+    from atmodist.samples.normalization import Normalization
+
+    folder = Path(encoder)
+    if not isinstance(records, RecordSet):
+        records = open_records(records)
+    normalization = Normalization.load(folder / "normalization.json")
+    network = load_network(folder / "encoder.keras")
+    return measure_pairs(encoder_function(network), records, normalization, **options)
+
+
+def provenance(encoder: str | Path, records: Any, split: str, num_pairs: int) -> dict[str, Any]:
+    """What a calibration says about where it comes from."""
+    from atmodist.records.record_set import RecordSet
+    from atmodist.samples.normalization import Normalization
+
+    folder = records.folder if isinstance(records, RecordSet) else records
+    return {
+        "normalization": Normalization.load(Path(encoder) / "normalization.json").identity,
+        "source": {
+            "records": str(folder),
+            "split": split,
+            "num_pairs": num_pairs,
+            "encoder": fingerprint(Path(encoder) / "encoder.keras"),
+        },
+    }
+
+
+def calibrate_measures(
+    measures: PairMeasures,
+    *,
+    combinations: Sequence[Weights] = (),
+    normalization: str | None = None,
+    source: Mapping[str, Any] | None = None,
+) -> Calibration:
+    """Calibrates from what was measured on pairs, l2 among it.
+
+    Raises:
+        ValueError: If l2 is missing, or a content loss is zero throughout.
+    """
+    if "l2" not in measures.pixel:
+        raise ValueError("calibration needs the pixel measure 'l2'")
+    alphas = {
+        stage: scale_to_l2(loss, measures.pixel["l2"], measures.label)
+        for stage, loss in measures.content.items()
+    }
+    stages = {
+        stage: StageCalibration(
+            alpha=alpha,
+            curve=LagCurve.of(np.sqrt(alpha * measures.content[stage]), measures.hours),
+        )
+        for stage, alpha in alphas.items()
+    }
+    combined = []
+    for given in combinations:
+        weights, _ = normalized_weights(given)
+        distance = combined_distance(measures.content, alphas, weights)
+        combined.append(Combination(weights=weights, curve=LagCurve.of(distance, measures.hours)))
+    return Calibration(
+        step_seconds=measures.step_seconds,
+        stages=stages,
+        combinations=tuple(combined),
+        normalization=normalization,
+        source=source or {},
+    )
+
+
+def scale_to_l2(loss: np.ndarray, l2: np.ndarray, label: np.ndarray) -> float:
+    """α of a content loss: Σ c̄ m̄ / Σ c̄² over the larger half of the lags.
+
+    Args:
+        loss: Content loss of each pair.
+        l2: Mean squared pixel difference of each pair.
+        label: True lag of each pair. The middle one of an odd number of lags counts as large.
+    """
+    lags = np.unique(label)
+    larger = lags[len(lags) // 2 :]
+    c = np.array([loss[label == lag].mean() for lag in larger])
+    m = np.array([l2[label == lag].mean() for lag in larger])
+    if not (np.isfinite(c).all() and np.isfinite(m).all()):
+        raise ValueError("a content loss or the pixel l2 is not finite; are the records damaged?")
+    if not (c > 0).any() or not (m > 0).any():
+        raise ValueError(
+            "the content loss or the pixel l2 is zero at all large lags, so that no scale can be "
+            "found; is the encoder trained, are there two different patches in each pair?"
+        )
+    return float((c * m).sum() / (c**2).sum())
+
+
+def combined_distance(
+    content: Mapping[str, np.ndarray], alphas: Mapping[str, float], weights: Weights
+) -> np.ndarray:
+    """√(Σ_s w_s α_s c_s) of each pair."""
+    unknown = [stage for stage in weights if stage not in content]
+    if unknown:
+        raise ValueError(f"there is no stage {unknown[0]!r}; there are {', '.join(content)}")
+    return np.asarray(
+        np.sqrt(sum(w * alphas[stage] * content[stage] for stage, w in weights.items()))
+    )
+
+
+def normalized_weights(weights: Weights) -> tuple[dict[str, float], float]:
+    """Weights that sum to one, without zeros, and the sum they had."""
+    if not isinstance(weights, Mapping) or not weights:
+        raise ValueError(f"weights must be numbers by stage; got {weights!r}")
+    for stage, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
+            raise ValueError(f"the weight of {stage} must be a number; got {weight!r}")
+        if not (math.isfinite(weight) and weight >= 0):
+            raise ValueError(f"the weight of {stage} must be finite and >= 0; got {weight}")
+    total = float(sum(weights.values()))
+    if total <= 0:
+        raise ValueError(f"one weight at least must be positive; got {dict(weights)}")
+    return {stage: float(w) / total for stage, w in weights.items() if w > 0}, total
+
+
+def weights_text(weights: Weights) -> str:
+    """For instance "0.5 stage1 + 0.5 stage2"."""
+    return " + ".join(f"{weight:.3g} {stage}" for stage, weight in weights.items())
+
+
+def monotone(values: np.ndarray) -> np.ndarray:
+    """The nearest sequence, in least squares, that does not decrease (isotonic regression)."""
+    from scipy.optimize import isotonic_regression
+
+    return np.asarray(isotonic_regression(values).x)
+
+
+def draw_calibration(calibration: Calibration, path: str | Path) -> list[Path]:
+    """Draws median and spread over lag, one panel for each stage and combination.
+
+    Args:
+        calibration: What to draw.
+        path: Where, without a suffix; `.png` and `.pdf` are written.
+    """
+    from atmodist.metric.figures import new_figure, save_figure
+
+    curves = {name: stage.curve for name, stage in calibration.stages.items()}
+    curves |= {weights_text(c.weights): c.curve for c in calibration.combinations}
+    figure, axes = new_figure(len(curves))
+    for axis, (name, curve) in zip(axes, curves.items(), strict=True):
+        lag = np.concatenate([[0.0], curve.lag_hours])
+        low, median, high = (
+            np.concatenate([[0.0], monotone(v)])
+            for v in (curve.quantile16, curve.median, curve.quantile84)
+        )
+        axis.fill_between(lag, low, high, alpha=0.25, linewidth=0, label="16 % to 84 % of pairs")
+        axis.plot(lag, median, label="median, monotone")
+        axis.plot(curve.lag_hours, curve.median, "k.", label="median, as measured")
+        axis.set(title=name, xlabel="true lag (h)", ylabel="distance (dimensionless)")
+        axis.set_xlim(0, lag[-1])
+        axis.set_ylim(bottom=0)
+    axes[0].legend(loc="lower right", fontsize="small")
+    return save_figure(figure, path)
+
+
+def _curve(entry: Mapping[str, Any]) -> LagCurve:
+    return LagCurve(**{name: entry[name] for name in ("lag_hours", *STATISTICS)})
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    try:
+        numbers = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"`{name}` must be numbers; got {values!r}") from None
+    if numbers.ndim != 1 or not np.isfinite(numbers).all():
+        raise ValueError(f"`{name}` must be a list of finite numbers; got {values!r}")
+    numbers.flags.writeable = False
+    return numbers
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise ValueError(f"`{name}` must be a number; got {value!r}")
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"`{name}` must be positive and finite; got {value}")
+    return float(value)

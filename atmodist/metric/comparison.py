@@ -1,0 +1,399 @@
+"""Does the learned distance rank lags better than l1, l2, PSNR and SSIM do?
+
+Every measure is put as a dissimilarity, which grows with the difference: √(α c) of each stage, l1,
+l2, minus PSNR, and 1 - SSIM. Two views of the same pairs:
+
+- over lag: mean and spread of each measure at each true lag;
+- ranks: the correlation of each measure with the true lag over all pairs, Spearman's ρ or Kendall's
+  τ-b. Ranks do not care for scales, so that root or square of a measure give the same number.
+
+Pairs from one base time share the weather, and base times near each other share fields, so that
+pairs are far from independent. Confidence intervals come from a moving-block bootstrap over base
+times: blocks of consecutive base times are drawn with replacement, with all their pairs. The
+difference of a measure to l2 is taken in each replicate, from the same pairs.
+"""
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from atmodist.metric.calibration import Calibration, combined_distance, weights_text
+from atmodist.metric.pair_measures import PairMeasures
+from atmodist.outputs import atomic_path
+
+RankStatistic = Literal["spearman", "kendall"]
+BASELINE = "l2"
+CONFIDENCE = 0.95
+NUM_RESAMPLES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LagRow:
+    """One measure at one lag; a line of the table over lag.
+
+    Attributes:
+        measure: Name of the measure.
+        lag_hours: True lag.
+        num_pairs: Pairs with this lag.
+        mean: Mean dissimilarity, in the units of the measure.
+        std: Standard deviation over pairs.
+        quantile16: 16 % of pairs are below.
+        median: Median.
+        quantile84: 16 % of pairs are above.
+        scaled_mean: (mean - mean at the smallest lag) / (mean at the largest - at the smallest).
+    """
+
+    measure: str
+    lag_hours: float
+    num_pairs: int
+    mean: float
+    std: float
+    quantile16: float
+    median: float
+    quantile84: float
+    scaled_mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankRow:
+    """How well one measure ranks lags; a line of the table of rank correlations.
+
+    Attributes:
+        measure: Name of the measure.
+        statistic: "spearman" or "kendall".
+        correlation: With the true lag, over all pairs.
+        low: Lower end of the confidence interval.
+        high: Upper end.
+        difference: Correlation minus that of l2.
+        difference_low: Lower end of its confidence interval.
+        difference_high: Upper end.
+        num_pairs: Pairs.
+        num_base_times: Base times, the units that are resampled.
+        block_length: Base times in a block.
+        num_resamples: Replicates of the bootstrap.
+    """
+
+    measure: str
+    statistic: RankStatistic
+    correlation: float
+    low: float
+    high: float
+    difference: float
+    difference_low: float
+    difference_high: float
+    num_pairs: int
+    num_base_times: int
+    block_length: int
+    num_resamples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Learned and classical measures of the same pairs.
+
+    Attributes:
+        over_lag: By measure and lag.
+        ranks: By measure and statistic.
+    """
+
+    over_lag: tuple[LagRow, ...]
+    ranks: tuple[RankRow, ...]
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names, in the order of the tables."""
+        return tuple(dict.fromkeys(row.measure for row in self.over_lag))
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Writes `comparison.csv` and `rank_correlation.csv` into a folder."""
+        paths = [Path(folder) / name for name in ("comparison.csv", "rank_correlation.csv")]
+        for path, rows in zip(paths, (self.over_lag, self.ranks), strict=True):
+            _write_table(path, rows)
+        return paths
+
+    def summary(self) -> str:
+        """The rank correlations as text, one line for each measure and statistic."""
+        lines = [f"{'measure':<24} {'statistic':<9} correlation [95 %]        minus l2 [95 %]"]
+        for row in self.ranks:
+            text = f"{row.correlation:.3f} [{row.low:.3f}, {row.high:.3f}]"
+            difference = (
+                f"{row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}]"
+            )
+            lines.append(f"{row.measure:<24} {row.statistic:<9} {text:<25} {difference}".rstrip())
+        return "\n".join(lines)
+
+
+def compare(
+    measures: PairMeasures,
+    calibration: Calibration,
+    *,
+    statistics: tuple[RankStatistic, ...] = ("spearman", "kendall"),
+    num_resamples: int = NUM_RESAMPLES,
+    block_length: int | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Compares all measures of a set of pairs.
+
+    Args:
+        measures: Of the pairs, l2 among the pixel measures.
+        calibration: Gives the α of the stages, and combinations to look at.
+        statistics: Which rank correlations.
+        num_resamples: Replicates of the bootstrap.
+        block_length: Base times in a block; see `default_block_length`.
+        seed: Of the bootstrap.
+    """
+    dissimilarities = oriented(measures, calibration)
+    ranks = []
+    for statistic in statistics:
+        ranks += rank_correlations(
+            dissimilarities,
+            measures.label,
+            measures.step,
+            statistic=statistic,
+            num_resamples=num_resamples,
+            block_length=block_length,
+            seed=seed,
+        )
+    return Comparison(
+        over_lag=tuple(lag_table(dissimilarities, measures.hours)), ranks=tuple(ranks)
+    )
+
+
+def oriented(measures: PairMeasures, calibration: Calibration) -> dict[str, np.ndarray]:
+    """All measures as dissimilarities (pair,), learned ones first."""
+    alphas = {stage: calibration.alpha(stage) for stage in measures.stages}
+    result = {stage: np.sqrt(alphas[stage] * loss) for stage, loss in measures.content.items()}
+    for combination in calibration.combinations:
+        result[weights_text(combination.weights)] = combined_distance(
+            measures.content, alphas, combination.weights
+        )
+    orientation: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+        "l1": ("l1", lambda x: x),
+        "l2": (BASELINE, lambda x: x),
+        "l2_normalized": ("l2 with logarithm", lambda x: x),
+        "psnr": ("-psnr (dB)", lambda x: -x),
+        "ssim": ("1 - ssim", lambda x: 1 - x),
+    }
+    for name, values in measures.pixel.items():
+        label, orient = orientation[name]
+        result[label] = orient(values)
+    return result
+
+
+def lag_table(dissimilarities: Mapping[str, np.ndarray], hours: np.ndarray) -> list[LagRow]:
+    """Mean and spread of each measure (pair,) at each true lag (pair,)."""
+    lags = np.unique(hours)
+    rows = []
+    for name, values in dissimilarities.items():
+        groups = [values[hours == lag] for lag in lags]
+        means = np.array([group.mean() for group in groups])
+        with np.errstate(divide="ignore", invalid="ignore"):  # one lag alone has no scale
+            scaled = (means - means[0]) / (means[-1] - means[0])
+        for lag, group, mean, share in zip(lags, groups, means, scaled, strict=True):
+            low, median, high = np.quantile(group, (0.16, 0.5, 0.84))
+            rows.append(
+                LagRow(
+                    measure=name,
+                    lag_hours=float(lag),
+                    num_pairs=len(group),
+                    mean=float(mean),
+                    std=float(group.std()),
+                    quantile16=float(low),
+                    median=float(median),
+                    quantile84=float(high),
+                    scaled_mean=float(share),
+                )
+            )
+    return rows
+
+
+def rank_correlations(
+    dissimilarities: Mapping[str, np.ndarray],
+    label: np.ndarray,
+    step: np.ndarray,
+    *,
+    statistic: RankStatistic = "spearman",
+    num_resamples: int = NUM_RESAMPLES,
+    block_length: int | None = None,
+    seed: int = 0,
+) -> list[RankRow]:
+    """Rank correlation of each measure with the true lag, with bootstrap intervals.
+
+    Args:
+        dissimilarities: Measures by name, (pair,), l2 among them.
+        label: True lag of each pair.
+        step: Base time of each pair, in archive time steps.
+        statistic: Which correlation.
+        num_resamples: Replicates of the bootstrap.
+        block_length: Consecutive base times in a block; see `default_block_length`.
+        seed: Of the bootstrap.
+
+    Returns:
+        A row for each measure. Intervals are NaN with fewer than two blocks, that is, where
+        nothing can be said.
+    """
+    if statistic not in _STATISTICS:
+        raise ValueError(f"`statistic` must be one of {', '.join(_STATISTICS)}; got {statistic!r}")
+    if BASELINE not in dissimilarities:
+        raise ValueError(f"the measures must include {BASELINE!r}; got {list(dissimilarities)}")
+    if len(np.unique(label)) < 2:
+        raise ValueError("a rank correlation with the lag needs two different lags at least")
+    base_times = np.unique(step)
+    if block_length is None:
+        block_length = default_block_length(len(base_times), int(label.max()))
+    if not 1 <= block_length <= len(base_times):
+        raise ValueError(
+            f"`block_length` must lie in 1..{len(base_times)}, the number of base times; "
+            f"got {block_length}"
+        )
+    correlate = _STATISTICS[statistic]
+    values = {name: correlate(v, label) for name, v in dissimilarities.items()}
+    names = list(dissimilarities)
+    replicates = np.full((num_resamples, len(names)), np.nan)
+    if len(base_times) >= 2 * block_length:
+        rng = np.random.default_rng(seed)
+        members = [np.flatnonzero(step == time) for time in base_times]
+        for i in range(num_resamples):
+            chosen = block_resample(len(base_times), block_length, rng)
+            pairs = np.concatenate([members[k] for k in chosen])
+            if len(np.unique(label[pairs])) > 1:
+                replicates[i] = [correlate(dissimilarities[n][pairs], label[pairs]) for n in names]
+    differences = replicates - replicates[:, [names.index(BASELINE)]]
+    rows = []
+    for k, name in enumerate(names):
+        low, high = _interval(replicates[:, k])
+        difference_low, difference_high = _interval(differences[:, k])
+        rows.append(
+            RankRow(
+                measure=name,
+                statistic=statistic,
+                correlation=values[name],
+                low=low,
+                high=high,
+                difference=values[name] - values[BASELINE],
+                difference_low=difference_low,
+                difference_high=difference_high,
+                num_pairs=len(label),
+                num_base_times=len(base_times),
+                block_length=block_length,
+                num_resamples=num_resamples,
+            )
+        )
+    return rows
+
+
+def default_block_length(num_base_times: int, max_label: int) -> int:
+    """Base times in a block: the largest lag, over which fields are shared, if data allow.
+
+    At least four blocks must fit into the data, or replicates would hardly differ.
+    """
+    return max(1, min(max_label, num_base_times // 4))
+
+
+def block_resample(num: int, block_length: int, rng: np.random.Generator) -> np.ndarray:
+    """Numbers 0 ... num - 1 of a moving-block bootstrap replicate; shape (num,).
+
+    Blocks wrap around from the end to the start (the circular variant), so that every base time
+    is drawn equally often.
+    """
+    starts = rng.integers(0, num, -(-num // block_length))
+    return np.asarray(((starts[:, None] + np.arange(block_length)) % num).ravel()[:num])
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's ρ: the correlation of ranks, ties sharing their mean rank; NaN if one is constant.
+
+    Without the p-value that `scipy.stats.spearmanr` computes, which a bootstrap does not need.
+    """
+    from scipy.stats import rankdata
+
+    a, b = (rankdata(v) - (len(v) + 1) / 2 for v in (x, y))
+    scale = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / scale) if scale > 0 else float("nan")
+
+
+def kendall(x: np.ndarray, y: np.ndarray) -> float:
+    """Kendall's τ-b, which corrects for ties (lags have many)."""
+    from scipy.stats import kendalltau
+
+    return float(kendalltau(x, y, variant="b", method="asymptotic").statistic)
+
+
+_STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "spearman": spearman,
+    "kendall": kendall,
+}
+
+
+def draw_comparison(comparison: Comparison, path: str | Path) -> list[Path]:
+    """Draws each measure over lag, scaled to compare, and the rank correlations.
+
+    In a panel, all numbers of a measure are divided by its mean at the largest lag after its mean
+    at the smallest has been taken away, so that means run from 0 to 1 and overlap can be seen.
+
+    Args:
+        comparison: What to draw.
+        path: Where, without a suffix; `.png` and `.pdf` are written.
+    """
+    from atmodist.metric.figures import new_figure, save_figure
+
+    names = comparison.measures
+    statistics = tuple(dict.fromkeys(row.statistic for row in comparison.ranks))
+    figure, axes = new_figure(len(names), num_wide=len(statistics))
+    for axis, name in zip(axes, names, strict=False):
+        _draw_over_lag(axis, [row for row in comparison.over_lag if row.measure == name])
+    for axis, statistic in zip(axes[len(names) :], statistics, strict=True):
+        _draw_ranks(axis, [row for row in comparison.ranks if row.statistic == statistic])
+    axes[0].legend(loc="upper left", fontsize="x-small")
+    return save_figure(figure, path)
+
+
+def _draw_over_lag(axis: Any, rows: list[LagRow]) -> None:
+    lag = [row.lag_hours for row in rows]
+    first, scale = rows[0].mean, rows[-1].mean - rows[0].mean or 1.0
+
+    def scaled(name: str) -> np.ndarray:
+        return (np.array([getattr(row, name) for row in rows]) - first) / scale
+
+    axis.fill_between(
+        lag,
+        scaled("quantile16"),
+        scaled("quantile84"),
+        alpha=0.25,
+        linewidth=0,
+        label="16 % to 84 % of pairs",
+    )
+    axis.plot(lag, scaled("mean"), "o-", markersize=3, label="mean")
+    axis.set(title=rows[0].measure, xlabel="true lag (h)", ylabel="scaled (0 to 1)")
+    axis.set_ylim(-1.0, 2.0)
+
+
+def _draw_ranks(axis: Any, rows: list[RankRow]) -> None:
+    for place, row in enumerate(reversed(rows)):
+        axis.plot([row.low, row.high], [place, place], color="C0", linewidth=2)
+        axis.plot(row.correlation, place, "o", color="C0", markersize=5)
+    axis.set_yticks(range(len(rows)), [row.measure for row in reversed(rows)], fontsize="small")
+    symbol = {"spearman": "Spearman ρ", "kendall": "Kendall τ-b"}[rows[0].statistic]
+    axis.set(title="ranking of lags", xlabel=f"{symbol} with the lag, 95 % interval")
+
+
+def _interval(replicates: np.ndarray) -> tuple[float, float]:
+    """Percentile interval; NaN without replicates."""
+    kept = replicates[np.isfinite(replicates)]
+    if not len(kept):
+        return float("nan"), float("nan")
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(kept, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def _write_table(path: Path, rows: tuple[Any, ...]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if rows:
+            writer.writerow([column.name for column in fields(rows[0])])
+        writer.writerows(astuple(row) for row in rows)
