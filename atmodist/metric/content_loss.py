@@ -91,8 +91,8 @@ class ContentLoss(keras.losses.Loss):
         package = load_package(path)
         options.setdefault("normalization", package.normalization)
         if package.calibration is not None and "scales" not in options:
-            known = package.calibration.stages
-            options["scales"] = {stage: float(known[stage].alpha) for stage in known}
+            calibrated = package.calibration
+            options["scales"] = {stage: calibrated.alpha(stage) for stage in calibrated.stages}
         return cls(package.encoder, **options)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

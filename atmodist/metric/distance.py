@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,14 @@ By = Literal["stage", "feature"] | None
 
 DEFAULT_STAGE = "stage3"  # where there is one, otherwise the deepest: what the papers compare
 REMEMBERED_BYTES = 1 << 28  # of features, kept while series are compared
+
+
+class Hours(NamedTuple):
+    """Equivalent hours of a distance, of which one pair in six lies below `low`, above `high`."""
+
+    hours: Any
+    low: Any
+    high: Any
 
 
 @dataclass(frozen=True)
@@ -102,10 +110,7 @@ class Metric:
         """α of a stage; one if the metric is not calibrated."""
         if self.calibration is None:
             return 1.0
-        if stage not in self.calibration.stages:
-            known = ", ".join(self.calibration.stages)
-            raise ValueError(f"the calibration knows nothing of {stage!r}; it knows {known}")
-        return float(self.calibration.stages[stage].alpha)
+        return self.calibration.alpha(stage)
 
     def __call__(self, a: Any, b: Any, *, grid: Grid | None = None, stages: Stages = None) -> Any:
         """The distance.
@@ -177,16 +182,26 @@ class Metric:
             a: As in a call.
             b: As in a call.
             grid: As in a call.
-            stages: One stage: the curve of a mixture is not known.
+            stages: As in a call; weights must be among those calibrated.
 
         Returns:
-            What `Calibration.hours` returns: equivalent hours with the spread around them.
+            Equivalent hours, and from when to when such a distance is usual: numbers, arrays, or
+            for xarray objects a Dataset. Beyond the calibrated distances they are infinite. The
+            curve was measured on patches; over a larger area the spread is smaller than it says.
         """
         weights = self._checked_stages(stages)
-        stage = self._calibrated_stage(weights)
-        distance = self(a, b, grid=grid, stages={stage: 1.0})
-        assert self.calibration is not None  # noqa: S101  told by _calibrated_stage
-        return self.calibration.hours(distance, stage)
+        calibration = self._known_calibration()
+        calibration.curve(weights)  # raises before anything is encoded
+        distance = self(a, b, grid=grid, stages=weights)
+
+        def read(values: np.ndarray) -> tuple[np.ndarray, ...]:
+            return calibration.hours(values, weights)
+
+        if labelled.is_labelled(distance):
+            return labelled.named_results(read, distance, Hours._fields)
+        if isinstance(distance, float):
+            return Hours(*map(float, read(np.array(distance))))
+        return Hours(*read(distance))
 
     def contributions(
         self, a: np.ndarray, b: np.ndarray, *, grid: Grid | None = None, stages: Stages = None
@@ -315,7 +330,7 @@ class Metric:
             results.append(function(sides[0].at(place), sides[1].at(place)))
         if not results:
             raise ValueError(f"there is nothing to compare: shapes {a.shape} and {b.shape}")
-        return np.stack(results).reshape(*shape, *results[0].shape)
+        return np.stack(results).reshape((*shape, *results[0].shape))
 
     def _side(
         self, name: str, x: np.ndarray, grid: Grid, weights: Mapping[str, float]
@@ -355,19 +370,13 @@ class Metric:
             raise ValueError(f"at least one stage must have a positive weight; got {weights}")
         return {stage: float(weights[stage]) for stage in known if weights.get(stage)}
 
-    def _calibrated_stage(self, weights: Mapping[str, float]) -> str:
+    def _known_calibration(self) -> "Calibration":
         if self.calibration is None:
             raise ValueError(
-                "this metric is not calibrated, so that distances cannot be read in hours; its "
-                "folder has no calibration.json"
+                "this metric is not calibrated, so that distances cannot be read in hours; "
+                "`atmodist calibrate` adds a calibration.json to the folder of the encoder"
             )
-        if len(weights) != 1:
-            raise ValueError(
-                f"hours are known for one stage at a time; got {', '.join(weights)}: name one"
-            )
-        (stage,) = weights
-        self.scale(stage)
-        return stage
+        return self.calibration
 
 
 class _Remembering:

@@ -144,7 +144,8 @@ class StageFeatures:
         cropped = {}
         for stage, bands in parts.items():
             rows, columns = (-(-n // self.stride(stage)) for n in grid.shape)
-            cropped[stage] = np.concatenate(bands)[:rows, :columns]
+            whole = bands[0] if len(bands) == 1 else np.concatenate(bands)
+            cropped[stage] = whole[:rows, :columns]
         return cropped
 
     def cell_weights(self, stage: str, grid: Grid) -> np.ndarray:
@@ -321,14 +322,14 @@ class _Layout:
             source, crossed = over_the_poles(rows, self.grid)
         else:
             source, crossed = np.where(inside, rows, 0), np.zeros(len(rows), bool)
-        columns = np.arange(-self.left, width + self.right)
+        out = np.zeros((len(rows), self.left + width + self.right, x.shape[-1]), x.dtype)
+        out[:, self.left : self.left + width] = x[source]
+        half = width // 2
+        out[crossed, self.left : self.left + width] = np.roll(x[source[crossed]], -half, axis=1)
         if self.grid.is_periodic:
-            out = x[source[:, None], columns % width]
-            other_side = (columns + width // 2) % width
-            out[crossed] = x[source[crossed][:, None], other_side]
-        else:
-            out = np.zeros((len(rows), len(columns), x.shape[-1]), x.dtype)
-            out[:, :width] = x[source]
+            columns = np.arange(-self.left, width + self.right)
+            outer = np.flatnonzero((columns < 0) | (columns >= width))
+            out[:, outer] = out[:, self.left + columns[outer] % width]
         if not self.grid.is_global:
             out[~inside] = 0.0
         return out

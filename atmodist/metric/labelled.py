@@ -132,6 +132,24 @@ def apply(
     return result.rename("distance" if not on_grid else "contribution").assign_attrs(attributes)
 
 
+def named_results(
+    function: Callable[[np.ndarray], tuple[np.ndarray, ...]], values: Any, names: tuple[str, ...]
+) -> Any:
+    """Applies a function with several results to a DataArray; returns a Dataset of them, lazily."""
+    import xarray as xr
+
+    results = xr.apply_ufunc(
+        function,
+        values,
+        output_core_dims=[[]] * len(names),
+        dask="parallelized",
+        output_dtypes=[np.float64] * len(names),
+        keep_attrs=False,
+    )
+    found = {name: one.assign_attrs(units="h") for name, one in zip(names, results, strict=True)}
+    return xr.Dataset(found, attrs=values.attrs)
+
+
 def turned_back(values: np.ndarray, orientation: Orientation) -> np.ndarray:
     """Undoes `Orientation.apply` for (..., latitude, longitude)."""
     shape = (len(orientation.latitude), len(orientation.longitude))

@@ -163,6 +163,11 @@ def _load(folder: Path, shown: str) -> EncoderPackage:
         from atmodist.metric.calibration import Calibration
 
         calibration = Calibration.load(folder / CALIBRATION)
+        if calibration.normalization not in (None, normalization.identity):
+            raise ValueError(
+                f"{shown}: {CALIBRATION} belongs to normalization {calibration.normalization}; "
+                f"{NORMALIZATION} is {normalization.identity}"
+            )
     encoder = load_network(folder / ENCODER)
     _check_encoder(encoder, normalization, shown)
     identity = manifest.get("normalization")

@@ -1,0 +1,149 @@
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from atmodist import ContentLoss
+from atmodist.learning.saving import save_network
+from atmodist.outputs import write_json
+from tests.metric.encoders import made_encoder, made_normalization
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return made_encoder()
+
+
+def patches(number=2, size=32, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(2, number, size, size, 2)).astype(np.float32)
+
+
+def written_out(encoder, a, b, stage):
+    f, g = (encoder(x, training=False)[stage] for x in (a, b))
+    return np.mean((np.asarray(f, np.float64) - np.asarray(g)) ** 2, axis=(1, 2, 3))
+
+
+def test_the_loss_is_the_formula_written_out(encoder):
+    a, b = patches(size=64)
+    loss = ContentLoss(
+        encoder, {"stage1": 0.5, "stage2": 2.0}, scales={"stage2": 0.3}, pixel_weight=0.7
+    )
+    expected = 0.5 * written_out(encoder, a, b, "stage1")
+    expected += 2.0 * 0.3 * written_out(encoder, a, b, "stage2")
+    expected += 0.7 * ((a - b).astype(np.float64) ** 2).mean(axis=(1, 2, 3))
+    assert_allclose(loss.call(a, b), expected, rtol=1e-5)
+    assert_allclose(loss(a, b), expected.mean(), rtol=1e-5)
+    assert_allclose(loss(a, b, sample_weight=np.array([1.0, 0.0])), expected[0] / 2, rtol=1e-5)
+
+
+def test_equal_fields_cost_nothing_and_patches_may_have_another_size(encoder):
+    a, b = patches(size=32)  # the encoder was built for 64
+    loss = ContentLoss(encoder)
+    assert float(loss(a, a)) == 0
+    assert float(loss(a, b)) > 0
+    assert loss.stages == {"stage2": 1.0}
+
+
+def test_physical_inputs_are_normalised_first(encoder):
+    normalization = made_normalization()
+    a, b = 3e-5 * patches(seed=1)
+    physical = ContentLoss(
+        encoder, inputs="physical", normalization=normalization, pixel_weight=1.0
+    )
+    normalized = ContentLoss(encoder, pixel_weight=1.0)
+    assert_allclose(physical(a, b), normalized(normalization(a), normalization(b)), rtol=1e-5)
+
+
+def generator():
+    inputs = keras.Input((32, 32, 2))
+    return keras.Model(inputs, keras.layers.Conv2D(2, 3, padding="same")(inputs))
+
+
+def test_training_another_network_moves_it_and_not_the_encoder(encoder):
+    before = [np.array(w) for w in encoder.get_weights()]
+    trained = generator()
+    loss = ContentLoss(encoder, pixel_weight=0.1)
+    own = loss._encoder.get_weights()
+    start = trained.get_weights()
+    trained.compile(optimizer="adam", loss=loss)
+    a, b = patches(4)
+    history = trained.fit(a, b, epochs=3, batch_size=2, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+    assert not np.array_equal(start[0], trained.get_weights()[0])
+    # Moving statistics of batch normalisation are weights too.
+    for expected, found in zip(before, encoder.get_weights(), strict=True):
+        assert_array_equal(found, expected)
+    for expected, found in zip(own, loss._encoder.get_weights(), strict=True):
+        assert_array_equal(found, expected)
+    assert not any("encoder" in weight.path for weight in trained.trainable_weights)
+    assert len(trained.trainable_weights) == 2
+
+
+def test_the_loss_of_a_sample_does_not_depend_on_its_batch(encoder):
+    a, b = patches(4)
+    loss = ContentLoss(encoder)
+    together = loss.call(a, b)
+    alone = [float(loss.call(a[i : i + 1], b[i : i + 1])[0]) for i in range(4)]
+    assert_allclose(together, alone, rtol=1e-5)
+
+
+def test_later_training_of_the_encoder_changes_nothing():
+    encoder = made_encoder()
+    loss = ContentLoss(encoder)
+    a, b = patches()
+    before = float(loss(a, b))
+    encoder.set_weights([0 * w for w in encoder.get_weights()])
+    assert float(loss(a, b)) == before
+
+
+def test_it_is_saved_with_what_it_trains_and_loads_in_safe_mode(tmp_path, encoder):
+    a, b = patches()
+    loss = ContentLoss(
+        encoder,
+        {"stage1": 0.5},
+        scales={"stage1": 2.0},
+        pixel_weight=0.25,
+        inputs="physical",
+        normalization=made_normalization(),
+    )
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert float(again(a, b)) == float(loss(a, b))
+    for name in ("stages", "scales", "pixel_weight", "inputs", "normalization", "reduction"):
+        assert again.get_config()[name] == loss.get_config()[name]
+    trained = generator()
+    trained.compile(optimizer="adam", loss=loss)
+    trained.save(tmp_path / "generator.keras")
+    loaded = keras.saving.load_model(tmp_path / "generator.keras", safe_mode=True)
+    assert float(loaded.loss(a, b)) == float(loss(a, b))
+
+
+def test_the_loss_of_a_package_has_its_normalisation(tmp_path, encoder):
+    save_network(encoder, tmp_path / "encoder.keras")
+    made_normalization().save(tmp_path / "normalization.json")
+    write_json(tmp_path / "manifest.json", {"command": "rplearn-train"})
+    a, b = 3e-5 * patches()
+    found = ContentLoss.from_package(tmp_path, inputs="physical", stages="stage1")
+    expected = ContentLoss(encoder, "stage1", inputs="physical", normalization=made_normalization())
+    assert_allclose(found(a, b), expected(a, b), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"stages": "stage9"}, ValueError, "no stage 'stage9'; there are stage1, stage2"),
+        ({"stages": {"stage1": -1}}, ValueError, "`weight of stage1` must be finite and not neg"),
+        ({"stages": {"stage1": 0}}, ValueError, "at least one stage"),
+        ({"pixel_weight": "a"}, TypeError, "`pixel_weight` must be a number; got 'a'"),
+        ({"inputs": "raw"}, ValueError, "`inputs` must be 'normalized' or 'physical'; got 'raw'"),
+        ({"inputs": "physical"}, ValueError, "needs the `normalization`"),
+    ],
+)
+def test_wrong_arguments_are_refused(encoder, options, error, text):
+    with pytest.raises(error, match=text):
+        ContentLoss(encoder, **options)
+
+
+def test_wrong_shapes_are_refused(encoder):
+    with pytest.raises(ValueError, match=r"`y_true` must be \(batch, .*2\); got shape \(1, 32, 32"):
+        ContentLoss(encoder)(np.zeros((1, 32, 32, 3)), np.zeros((1, 32, 32, 2)))
