@@ -29,7 +29,7 @@ def new_figure(num_panels: int, *, num_wide: int = 0) -> tuple[Any, list[Any]]:
     height = PANEL[1] * (rows + bool(num_wide))
     figure = Figure(figsize=(PANEL[0] * columns, height), layout="constrained")
     FigureCanvasAgg(figure)
-    parts = figure.subfigures(2, 1, height_ratios=[rows, 1]) if num_wide else [figure]
+    parts: Any = figure.subfigures(2, 1, height_ratios=[rows, 1]) if num_wide else [figure]
     axes = [parts[0].add_subplot(rows, columns, i + 1) for i in range(num_panels)]
     axes += [parts[-1].add_subplot(1, num_wide, i + 1) for i in range(num_wide)]
     for axis in axes:

@@ -1,0 +1,76 @@
+"""`atmodist embed`: features of every field of an archive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from atmodist.cli.common import command_parser, load_tensorflow, run_command
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig:
+    """Writes what a trained encoder makes of every field of an archive."""
+
+    archive: str = field(metadata={"help": "The archive."})
+    metric: str
+    """Folder made by rplearn-train, or an encoder package."""
+    output: str = "embedding.h5"
+    """The HDF5 file to make; one that exists is replaced."""
+    stages: list[str] | None = None
+    """Stages of the encoder, such as [stage3,stage4]; all by default."""
+    content: Literal["pooled", "maps"] = "pooled"
+    """pooled: mean and standard deviation over the globe of each feature; maps: all of them."""
+    start: str | None = None
+    """First time, for instance 2018-10-06; the archive's first by default."""
+    end: str | None = None
+    """Last time; the archive's last by default."""
+
+    def __post_init__(self) -> None:
+        if Path(self.output).exists() and Path(self.output).samefile(self.archive):
+            raise ValueError(f"output would replace the archive {self.archive}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command."""
+    parser = command_parser("atmodist embed", EmbedConfig, positional="archive")
+    return run_command(parser, EmbedConfig, argv, _embed)
+
+
+def _embed(config: EmbedConfig) -> str:
+    from atmodist.fields.archive import Archive
+    from atmodist.outputs import write_manifest
+
+    network = Path(config.metric) / "encoder.keras"
+    if not network.is_file():
+        raise ValueError(f"{config.metric} holds no encoder.keras; name a folder of rplearn-train")
+    with Archive(config.archive) as archive:
+        steps = archive.time.select(config.start, config.end)
+        load_tensorflow()
+        from atmodist.learning.saving import load_network
+        from atmodist.metric.embedding import embed_archive
+        from atmodist.metric.features import StageFeatures
+        from atmodist.samples.normalization import Normalization
+
+        normalization = Normalization.load(Path(config.metric) / "normalization.json")
+        output = embed_archive(
+            archive,
+            StageFeatures(load_network(network), normalization),
+            config.output,
+            stages=config.stages,
+            content=config.content,
+            steps=steps,
+            attributes={"encoder": str(config.metric)},
+            progress=True,
+        )
+    write_manifest(
+        output.with_suffix(".manifest.json"),
+        command="atmodist embed",
+        config=config,
+        inputs=[config.archive, network],
+    )
+    size = output.stat().st_size / 1e6
+    return (
+        f"{len(steps)} fields, {config.content} features, {size:.1f} MB in {output}\n"
+        f"Next: xarray.open_dataset('{output}', engine='h5netcdf'), or atmodist.metric.probes"
+    )

@@ -1,0 +1,101 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from atmodist.cli.calibrate import main
+from tests.cli.test_rplearn_train import write_records
+from tests.learning.sources import MICRO, normalization
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder as rplearn-train leaves it, with records that say how long a step is."""
+    from atmodist.learning.networks import residual_encoder
+    from atmodist.learning.saving import save_network
+    from atmodist.outputs import read_json, write_json
+
+    write_records(tmp_path / "records", num_evaluation=40)
+    (sidecar,) = (tmp_path / "records").rglob("records.json")
+    content = read_json(sidecar)
+    content["metadata"]["step_seconds"] = 10_800
+    write_json(sidecar, content)
+    run = tmp_path / "run"
+    run.mkdir()
+    save_network(residual_encoder(MICRO.spec, (32, 32, 2)), run / "encoder.keras")
+    normalization().save(run / "normalization.json")
+    write_json(run / "manifest.json", {"config": {"records": str(tmp_path / "records")}})
+    return run
+
+
+def test_calibration_comparison_and_figures_lie_beside_the_encoder(run, capsys):
+    from atmodist.metric.calibration import Calibration
+
+    assert main([str(run), "--num_resamples", "10"]) == 0
+    out = capsys.readouterr().out
+    assert "alpha: stage1" in out
+    assert "spearman" in out
+    assert "40 pairs" in out
+    assert out.splitlines()[-1].startswith("Next: ")
+    for name in ("calibration", "comparison"):
+        assert (run / f"{name}.png").is_file()
+        assert (run / f"{name}.pdf").is_file()
+    assert (run / "comparison.csv").is_file()
+    assert (run / "rank_correlation.csv").is_file()
+    calibration = Calibration.load(run / "calibration.json")
+    assert calibration.step_seconds == 10_800
+    assert calibration.normalization == normalization().identity
+    assert calibration.source["num_pairs"] == 40
+    assert calibration.curve("stage1").lag_hours.tolist() == [3.0, 6.0, 9.0, 12.0]
+    manifest = json.loads((run / "calibration.manifest.json").read_text())
+    assert len(manifest["inputs"]) == 2
+
+
+def test_calibration_alone_makes_the_same_file(run):
+    assert main([str(run), "--num_resamples", "2"]) == 0
+    first = (run / "calibration.json").read_text()
+    (run / "comparison.png").unlink()
+    assert main([str(run), "--compare", "false"]) == 0
+    assert (run / "calibration.json").read_text() == first
+    assert not (run / "comparison.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "test"], "has no split 'test'"),
+        (["--records", "/nowhere"], "/nowhere is no folder of records"),
+        (["--batch_size", "0"], "batch_size must be positive; got 0"),
+        (["--weights", "{stage1: 1, stage9: 1}"], "no stage 'stage9'"),
+        (["--weights", "{stage1: -1}"], "weight of stage1 must be finite and >= 0"),
+    ],
+)
+def test_mistakes_end_with_one_line_and_status_2(run, arguments, message, capsys):
+    try:
+        status = main([str(run), *arguments])
+    except SystemExit as stop:
+        status = stop.code
+    error = capsys.readouterr().err
+    assert status == 2
+    assert message in error
+    assert error.splitlines()[-1].startswith("atmodist calibrate: error: ")
+    assert not (run / "calibration.json").exists()
+
+
+def test_a_folder_without_a_network_and_a_run_without_records_are_told(run, tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    assert "holds no encoder.keras" in capsys.readouterr().err
+    (run / "manifest.json").write_text("{}")
+    assert main([str(run)]) == 2
+    assert "tell with --records which pairs to use" in capsys.readouterr().err
+
+
+def test_mistakes_in_paths_are_told_before_tensorflow_loads(tmp_path):
+    code = (
+        "import sys; from atmodist.cli.calibrate import main; main(sys.argv[1:]);"
+        "print('tensorflow' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"

@@ -1,0 +1,71 @@
+import h5py
+import pytest
+
+from atmodist.cli.embed import main
+from atmodist.synthetic import generate_archive
+from tests.learning.sources import MICRO, normalization
+
+
+@pytest.fixture
+def folder(tmp_path):
+    from atmodist.learning.networks import residual_encoder
+    from atmodist.learning.saving import save_network
+
+    generate_archive(tmp_path / "archive.h5", num_steps=4, num_rows=16, truncation=10)
+    (tmp_path / "run").mkdir()
+    save_network(residual_encoder(MICRO.spec, (32, 32, 2)), tmp_path / "run" / "encoder.keras")
+    normalization().save(tmp_path / "run" / "normalization.json")
+    return tmp_path
+
+
+def command(folder, *arguments):
+    fixed = [str(folder / "archive.h5"), "--metric", str(folder / "run")]
+    return main([*fixed, "--output", str(folder / "emb.h5"), *arguments])
+
+
+def test_features_and_a_manifest_are_written(folder, capsys):
+    assert command(folder) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("4 fields, pooled features")
+    assert "Next: " in out
+    with h5py.File(folder / "emb.h5") as file:
+        assert file["stage1_mean"].shape == (4, 4)
+        assert file.attrs["normalization"] == normalization().identity
+    assert (folder / "emb.manifest.json").is_file()
+
+
+def test_a_period_and_maps_can_be_chosen(folder):
+    chosen = ("--start", "1970-01-01T03", "--end", "1970-01-01T06", "--content", "maps")
+    assert command(folder, *chosen) == 0
+    with h5py.File(folder / "emb.h5") as file:
+        assert file["stage1"].shape == (2, 4, 8, 4)
+        assert file["time"][...].tolist() == [10_800, 21_600]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--stages", "[stage7]"], "must be some of stage1; got ['stage7']"),
+        (["--metric", "/nowhere"], "/nowhere holds no encoder.keras"),
+        (["--start", "2050-01-01"], "no step between 2050-01-01 and the end"),
+        (["--content", "everything"], "content"),
+    ],
+)
+def test_mistakes_end_with_one_line_and_status_2(folder, arguments, message, capsys):
+    try:
+        status = command(folder, *arguments)
+    except SystemExit as stop:
+        status = stop.code
+    error = capsys.readouterr().err
+    assert status == 2
+    assert message in error
+    assert not (folder / "emb.h5").exists()
+
+
+def test_the_archive_is_never_the_output(folder, capsys):
+    archive = str(folder / "archive.h5")
+    with pytest.raises(SystemExit) as stop:
+        raise SystemExit(main([archive, "--metric", str(folder / "run"), "--output", archive]))
+    assert stop.value.code == 2
+    assert "output would replace the archive" in capsys.readouterr().err
+    assert h5py.is_hdf5(archive)

@@ -1,0 +1,130 @@
+import h5py
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from atmodist.fields.archive import Archive
+from atmodist.learning.networks import ResidualSpec, Stage, residual_encoder
+from atmodist.metric.embedding import embed_archive, pooled, read_embedding
+from atmodist.metric.features import StageFeatures
+from atmodist.synthetic import generate_archive
+from tests.learning.sources import normalization
+
+SPEC = ResidualSpec(
+    stem_filters=4,
+    stem_kernel=3,
+    stem_stride=2,
+    stages=(Stage(filters=4, blocks=1), Stage(filters=6, blocks=1, stride=2)),
+)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    path = tmp_path_factory.mktemp("embedding") / "archive.h5"
+    with Archive(generate_archive(path, num_steps=5, num_rows=16, truncation=10)) as archive:
+        yield archive
+
+
+@pytest.fixture(scope="module")
+def features():
+    return StageFeatures(residual_encoder(SPEC, (32, 32, 2)), normalization())
+
+
+def test_pooled_features_are_area_weighted_means_and_spreads(archive, features, tmp_path):
+    path = embed_archive(archive, features, tmp_path / "emb.h5")
+    maps = features.field(archive.read(3), archive.grid)
+    weights = features.cell_weights("stage2", archive.grid)[..., None]
+    mean = (weights * maps["stage2"]).sum((0, 1))
+    with h5py.File(path) as file:
+        assert file["stage1_mean"].shape == file["stage1_std"].shape == (5, 4)
+        assert_allclose(file["stage2_mean"][3], mean, rtol=1e-5, atol=1e-7)
+        spread = np.sqrt((weights * (maps["stage2"] - mean) ** 2).sum((0, 1)))
+        assert_allclose(file["stage2_std"][3], spread, rtol=1e-4, atol=1e-7)
+
+
+def test_a_constant_feature_has_no_spread(archive, features):
+    grid = archive.grid
+    shape = features.cell_weights("stage1", grid).shape
+    result = pooled({"stage1": np.full((*shape, 4), 2.5, np.float32)}, features, grid)
+    assert_allclose(result["stage1_mean"], 2.5)
+    assert_allclose(result["stage1_std"], 0, atol=1e-6)
+
+
+def test_maps_are_those_of_each_field_with_coordinates(archive, features, tmp_path):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    path = embed_archive(
+        archive,
+        features,
+        tmp_path / "maps.h5",
+        stages=["stage2"],
+        content="maps",
+        steps=range(1, 4),
+    )
+    with xarray.open_dataset(path, engine="h5netcdf") as dataset:
+        maps = dataset["stage2"]
+        assert maps.dims == ("time", "stage2_latitude", "stage2_longitude", "stage2_feature")
+        assert "stage1" not in dataset
+        for row in range(3):
+            expected = features.field(archive.read(row + 1), archive.grid)["stage2"]
+            assert_allclose(maps[row], expected, rtol=1e-6)
+        assert str(maps["time"].values[0])[:19] == archive.time.isoformat(1)
+        grid = archive.grid
+        assert_allclose(maps["stage2_latitude"][0], (grid.latitude[0] + grid.latitude[3]) / 2)
+        assert_allclose(maps["stage2_longitude"][1], (grid.longitude[4] + grid.longitude[7]) / 2)
+
+
+def test_reading_joins_the_stages(archive, features, tmp_path):
+    path = embed_archive(archive, features, tmp_path / "emb.h5")
+    values, seconds, calendar = read_embedding(path)
+    assert values.shape == (5, 4 + 4 + 6 + 6)
+    assert_allclose(seconds, archive.time.seconds)
+    assert calendar == "standard"
+    maps = embed_archive(archive, features, tmp_path / "maps.h5", content="maps")
+    with pytest.raises(ValueError, match="holds no pooled features"):
+        read_embedding(maps)
+
+
+def test_a_run_that_fails_leaves_nothing_and_keeps_what_was_there(archive, features, tmp_path):
+    class Failing(Archive):
+        def read(self, step, out=None):
+            if step == 3:
+                raise ValueError("damaged")
+            return super().read(step, out)
+
+    path = tmp_path / "emb.h5"
+    path.write_text("as before")
+    with Failing(archive.path) as failing, pytest.raises(ValueError, match="damaged"):
+        embed_archive(failing, features, path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["emb.h5"]
+    assert path.read_text() == "as before"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stages": ["stage9"]}, r"must be some of stage1, stage2; got \['stage9'\]"),
+        ({"content": "all"}, "must be 'pooled' or 'maps'"),
+        ({"steps": range(3, 9)}, r"must lie in 0..4"),
+        ({"steps": range(0)}, r"must lie in 0..4"),
+    ],
+)
+def test_mistakes_are_named(archive, features, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        embed_archive(archive, features, tmp_path / "emb.h5", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_channels_are_refused(archive, features, tmp_path):
+    from atmodist.samples.normalization import Normalization
+
+    ours = features.normalization
+    other = Normalization(
+        channels=("u", "v"),
+        mean=ours.mean,
+        std=ours.std,
+        log_mean=ours.log_mean,
+        log_std=ours.log_std,
+    )
+    with pytest.raises(ValueError, match="the encoder was trained with"):
+        embed_archive(archive, StageFeatures(features.encoder, other), tmp_path / "emb.h5")
