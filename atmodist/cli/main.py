@@ -9,6 +9,9 @@ COMMANDS = {
     "generate": "Make a small made-up archive, to try things on.",
     "ingest": "Make an archive from GRIB or NetCDF files.",
     "statistics": "Mean, spread and normalisation of an archive.",
+    "calibrate": "What distances of a trained encoder mean in hours, and how they compare.",
+    "embed": "Features of every field of an archive.",
+    "distance": "How different the fields of two files are, or of one after a lag.",
     "inspect": "Say what an archive, a folder of records or a network contains.",
 }
 

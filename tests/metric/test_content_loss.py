@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -147,3 +152,13 @@ def test_wrong_arguments_are_refused(encoder, options, error, text):
 def test_wrong_shapes_are_refused(encoder):
     with pytest.raises(ValueError, match=r"`y_true` must be \(batch, .*2\); got shape \(1, 32, 32"):
         ContentLoss(encoder)(np.zeros((1, 32, 32, 3)), np.zeros((1, 32, 32, 2)))
+
+
+def test_the_example_trains_under_pytorch():
+    pytest.importorskip("torch")
+    example = Path(__file__).parents[2] / "examples" / "content_loss_torch.py"
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    command = [sys.executable, str(example)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert losses[-1] < 0.9 * losses[0]

@@ -1,0 +1,170 @@
+"""`atmodist distance`: how different the fields of two files are, or of one file after a lag."""
+
+import csv
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atmodist.cli.common import command_parser, load_tensorflow, run_command
+
+if TYPE_CHECKING:
+    from atmodist.metric.distance import Metric
+    from atmodist.metric.series import FieldSeries
+
+PRINTED_ROWS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistanceConfig:
+    """Measures learned distances between the fields of two files, or of one file after a lag."""
+
+    fields: list[str] = field(
+        metadata={
+            "help": "Two archives or NetCDF files A B, compared at the same times (a file of one "
+            "field with every field of the other); or one, with --lag."
+        }
+    )
+    metric: str
+    """Encoder package, hf:// address, or folder of rplearn-train."""
+    lag: int | None = None
+    """Compare each field of one file with that so many time steps later."""
+    stage: str | None = None
+    """Stage of the encoder, for instance stage3; the default of the metric if not given."""
+    weights: dict[str, float] | None = None
+    """Weights of several stages instead, for instance '{stage2: 1, stage3: 0.5}'."""
+    output: Path | None = None
+    """CSV file to write; without it all distances are printed if they are few."""
+
+    def __post_init__(self) -> None:
+        if self.lag is None and len(self.fields) != 2:
+            raise ValueError(f"give two files A B, or one with --lag; got {len(self.fields)}")
+        if self.lag is not None and len(self.fields) != 1:
+            raise ValueError(f"--lag compares one file with itself; got {len(self.fields)} files")
+        if self.lag is not None and self.lag < 1:
+            raise ValueError(f"`lag` must be at least 1 time step; got {self.lag}")
+        if self.stage is not None and self.weights is not None:
+            raise ValueError("give --stage or --weights, not both")
+        if self.output is not None and Path(self.output).suffix != ".csv":
+            raise ValueError(f"output must be a file name that ends in .csv; got {self.output}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command."""
+    parser = command_parser("atmodist distance", DistanceConfig, positional="fields", nargs="+")
+    return run_command(parser, DistanceConfig, argv, _distance)
+
+
+def _distance(config: DistanceConfig) -> str:
+    for path in config.fields:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"there is no file {path}")
+    load_tensorflow()
+    from atmodist.metric.distance import load_metric
+
+    metric = load_metric(config.metric, stages=config.stage or config.weights)
+    rows = list(_rows(config, metric))
+    header = ["time_a", "time_b", "distance"]
+    header += ["hours", "hours_low", "hours_high"] if len(rows[0]) > len(header) else []
+    if config.output is not None:
+        _write(config, header, rows)
+    shown = rows if len(rows) <= PRINTED_ROWS else []
+    lines = [_line(header), *(_line(row) for row in shown)] if shown else []
+    lines.append(_summary(metric, rows))
+    if config.output is not None:
+        lines.append(f"Wrote {config.output}.")
+    elif not shown:
+        lines.append(f"Add --output distances.csv to see all {len(rows)}.")
+    return "\n".join(lines)
+
+
+def _rows(config: DistanceConfig, metric: "Metric") -> Iterator[list[Any]]:
+    from contextlib import ExitStack
+
+    from tqdm import tqdm
+
+    from atmodist.metric.series import after, matched, open_series
+
+    with ExitStack() as stack:
+        series = [
+            stack.enter_context(open_series(path, metric.features.normalization))
+            for path in config.fields
+        ]
+        a, b = series[0], series[-1]
+        pairs = after(a, config.lag) if config.lag is not None else matched(a, b)
+        if not a.grid.matches(b.grid):
+            raise ValueError(f"the fields lie on different grids: {a.grid} and {b.grid}")
+        encoded = _Encoded(metric, max(config.lag or 0, 1) + 1)
+        for i, j in tqdm(pairs, desc="distances", unit="pair", disable=None):
+            distance = metric.between(encoded.of(a, i), encoded.of(b, j))
+            yield [a.times[i], b.times[j], distance, *_hours(metric, distance)]
+
+
+class _Encoded:
+    """Encodes each field once, as long as the features of so many fields are kept."""
+
+    def __init__(self, metric: "Metric", number: int):
+        self._metric = metric
+        self._number = min(number, 64)  # then it costs less to encode again than to keep
+        self._kept: dict[Path, OrderedDict[int, Any]] = {}
+
+    def of(self, series: "FieldSeries", step: int) -> Any:
+        kept = self._kept.setdefault(series.path, OrderedDict())
+        if step not in kept:
+            try:
+                kept[step] = self._metric.encode(series.read(step), series.grid)
+            except ValueError as error:
+                raise ValueError(f"{series.path}, {series.times[step]}: {error}") from None
+            if len(kept) > self._number:
+                kept.popitem(last=False)
+        return kept[step]
+
+
+def _hours(metric: "Metric", distance: float) -> tuple[float, ...]:
+    """Equivalent hours with their spread; nothing where these stages are not calibrated."""
+    if metric.calibration is None:
+        return ()
+    try:
+        metric.calibration.curve(metric.stages)
+    except ValueError:
+        return ()
+    return tuple(float(value) for value in metric.calibration.hours(distance, metric.stages))
+
+
+def _write(config: DistanceConfig, header: list[str], rows: list[list[Any]]) -> None:
+    from atmodist.outputs import atomic_path, write_manifest
+
+    assert config.output is not None  # noqa: S101  told by the caller
+    output = Path(config.output)
+    with atomic_path(output) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+    write_manifest(
+        output.with_suffix(".manifest.json"),
+        command="atmodist distance",
+        config=config,
+        inputs=config.fields,
+        num_pairs=len(rows),
+    )
+
+
+def _line(cells: Sequence[Any]) -> str:
+    texts = [f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in cells]
+    return "  ".join(
+        [*(text.ljust(19) for text in texts[:2]), *(t.rjust(10) for t in texts[2:])]
+    ).rstrip()
+
+
+def _summary(metric: "Metric", rows: Sequence[Sequence[Any]]) -> str:
+    import numpy as np
+
+    distances = np.array([row[2] for row in rows])
+    spread = f" from {distances.min():.5g} to {distances.max():.5g}" if len(rows) > 1 else ""
+    text = f"{len(rows)} pair{'s' * (len(rows) > 1)}, mean {distances.mean():.5g}{spread}: {metric}"
+    if not metric.is_calibrated:
+        text += ". Compare such distances with one another only; `atmodist calibrate` gives hours"
+    elif len(rows[0]) > 3:
+        text += f"; as states {np.median([row[3] for row in rows]):.3g} h apart (median)"
+    return text + "."

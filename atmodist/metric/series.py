@@ -1,0 +1,171 @@
+"""Series of fields in files, archives or NetCDF, read one by one, and which of them to compare."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from atmodist.fields.archive import Archive
+from atmodist.fields.grid import Grid
+from atmodist.fields.time_axis import NO_CALENDAR, TimeAxis
+from atmodist.metric import labelled
+from atmodist.samples.normalization import Normalization
+
+
+@dataclass(frozen=True)
+class FieldSeries:
+    """Fields of a file, open as long as the `open_series` that made it.
+
+    Attributes:
+        path: The file.
+        grid: Its grid.
+        times: What the time of each field is called; ISO 8601 where there are dates.
+        is_dated: Whether times are dates, which can be matched with those of another file.
+        seconds: Times in seconds since some moment; None where there are no dates, or in NetCDF
+            files with another calendar.
+        read: Reads the field of a step: (channel, latitude, longitude), float32.
+    """
+
+    path: Path
+    grid: Grid
+    times: tuple[str, ...]
+    is_dated: bool
+    seconds: np.ndarray | None
+    read: Callable[[int], np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@contextmanager
+def open_series(path: str | Path, normalization: Normalization) -> Iterator[FieldSeries]:
+    """Opens an archive or a NetCDF file with the channels and units of a normalisation.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is neither, or lacks a channel.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    if _is_archive(path):
+        with Archive(path) as archive:
+            yield _of_archive(archive, normalization)
+        return
+    from atmodist.ingestion.netcdf import open_netcdf
+
+    try:
+        dataset = open_netcdf(str(path))
+    except ImportError as error:
+        raise ValueError(str(error)) from None
+    with dataset:
+        yield _of_dataset(path, dataset, normalization)
+
+
+def matched(a: FieldSeries, b: FieldSeries) -> list[tuple[int, int]]:
+    """Which steps of two series to compare.
+
+    A series of one field is compared with every field of the other. Otherwise fields of the same
+    time are compared, or, where there are no dates, of the same number.
+    """
+    if len(a) == 1 or len(b) == 1:
+        count = max(len(a), len(b))
+        return [(i if len(a) > 1 else 0, i if len(b) > 1 else 0) for i in range(count)]
+    if a.is_dated and b.is_dated:
+        places = {time: j for j, time in enumerate(b.times)}
+        pairs = [(i, places[time]) for i, time in enumerate(a.times) if time in places]
+        if not pairs:
+            raise ValueError(
+                f"{a.path} ({a.times[0]} to {a.times[-1]}) and {b.path} ({b.times[0]} to "
+                f"{b.times[-1]}) have no time in common"
+            )
+        return pairs
+    if len(a) != len(b):
+        raise ValueError(
+            f"{a.path} has {len(a)} fields and {b.path} {len(b)}, and without dates it is not "
+            "known which belong together"
+        )
+    return [(i, i) for i in range(len(a))]
+
+
+def after(series: FieldSeries, lag: int) -> list[tuple[int, int]]:
+    """Steps of a series that are `lag` time steps apart; none across a hole in time.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    pairs = [(i, i + lag) for i in range(len(series) - lag)]
+    if series.seconds is not None and len(series) > 1:
+        step = TimeAxis(series.seconds).step
+        pairs = [(i, j) for i, j in pairs if series.seconds[j] - series.seconds[i] == lag * step]
+    if not pairs:
+        raise ValueError(
+            f"{series.path} has {len(series)} fields, of which none are {lag} time steps apart"
+        )
+    return pairs
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            return "data" in file
+    except OSError:
+        return False
+
+
+def _of_archive(archive: Archive, normalization: Normalization) -> FieldSeries:
+    names = [channel.name for channel in archive.channels]
+    missing = [name for name in normalization.channels if name not in names]
+    if missing:
+        raise ValueError(f"{archive.path} lacks {', '.join(missing)}; it has {', '.join(names)}")
+    order = [names.index(name) for name in normalization.channels]
+    for place, units in zip(order, normalization.units, strict=True):
+        labelled.require_units(names[place], archive.channels[place].units, units)
+    whole = order == list(range(len(names)))
+
+    def read(step: int) -> np.ndarray:
+        field = archive.read(step)
+        return field if whole else field[order]
+
+    times = tuple(archive.time.isoformat(i) for i in range(len(archive.time)))
+    dated = archive.time.calendar != NO_CALENDAR
+    seconds = archive.time.seconds if dated else None
+    return FieldSeries(archive.path, archive.grid, times, dated, seconds, read)
+
+
+def _of_dataset(path: Path, dataset: Any, normalization: Normalization) -> FieldSeries:
+    import xarray as xr
+
+    try:
+        fields = labelled.recognised(xr.decode_cf(dataset), normalization)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    array = fields.array.squeeze([d for d in fields.array.dims[:-3] if fields.array.sizes[d] == 1])
+    if array.ndim > 4:
+        raise ValueError(
+            f"{path}: besides channel, latitude and longitude there must be one axis, of time; "
+            f"there are {tuple(map(str, array.dims[:-3]))}: select one of each first"
+        )
+    if array.ndim == 3:
+        array = array.expand_dims("time")
+    times, seconds, dated = _times(array)
+
+    def read(step: int) -> np.ndarray:
+        return fields.orientation.apply(array.isel({array.dims[0]: step}).values)
+
+    return FieldSeries(path, fields.grid, times, dated, seconds, read)
+
+
+def _times(array: Any) -> tuple[tuple[str, ...], np.ndarray | None, bool]:
+    dim = array.dims[0]
+    values = array[dim].values if dim in array.coords else np.arange(array.sizes[dim])
+    if np.issubdtype(values.dtype, np.datetime64):
+        seconds = values.astype("datetime64[s]")
+        return tuple(map(str, seconds)), seconds.astype(np.int64), True
+    if len(values) and hasattr(values[0], "isoformat"):
+        return tuple(value.isoformat() for value in values), None, True
+    return tuple(f"step {i}" for i in range(len(values))), None, False
