@@ -10,10 +10,11 @@ knows. So besides its own guesses we judge a *refitted read-out*: a multinomial 
 from its logits to the labels, fitted on one half of the base times and judged on the
 other, in turn. It finds what little the answers say about the label, whatever their bias.
 
-Names of scores: `accuracy`; `refitted` and `refitted_parity` (is the lag odd or even?) of the
-refitted read-out; `says_longest` (share of guesses that are the largest label); `clock_answer`
-(share of guesses that are what the clock says, where this is not the truth); `guessing` is what
-is got by always naming the commonest label or parity.
+Names of scores: `accuracy`; `refitted`, `refitted_parity` (is the lag odd or even?) and
+`refitted_nats` (information about the label, 0 for none) of the refitted read-out; `says_longest`
+(share of guesses that are the largest label); `clock_answer` (share of guesses that are what the
+clock says, where this is not the truth); `guessing` is what is got by always naming the commonest
+label or parity.
 """
 
 from collections.abc import Callable
@@ -122,6 +123,7 @@ class _Judge:
             self.refitted[name] = numbers, refitted
             self.add(name, "refitted", refitted.argmax(axis=1) == label, pairs, source=source)
             self.add(name, "refitted_parity", parity_is_right(refitted, label), pairs, True, source)
+            self.add(name, "refitted_nats", information(refitted, label), pairs, source=source)
         longest = guess == self.settings.num_classes - 1
         self.add(name, "says_longest", longest, pairs, source=source)
 
@@ -235,6 +237,13 @@ def parity_is_right(log_probability: np.ndarray, labels: np.ndarray) -> np.ndarr
     probability = np.exp(log_probability)
     odd = probability[:, 1::2].sum(axis=1) > probability[:, ::2].sum(axis=1)
     return np.asarray(odd == (labels % 2 == 1))
+
+
+def information(log_probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """What each answer adds to the mere frequencies of the labels, in nats. Shape (pair,)."""
+    shares = np.bincount(labels, minlength=log_probability.shape[1]) / len(labels)
+    of_truth = log_probability[np.arange(len(labels)), labels]
+    return np.asarray(of_truth - np.log(shares[labels]))
 
 
 def accuracy_by_position(guess: np.ndarray, pairs: Pairs, settings: AuditSettings) -> np.ndarray:
@@ -419,4 +428,10 @@ def _conclude(judge: _Judge, pairs: Pairs, blurred: bool) -> None:
         judge.audit.notes.append(
             f"{control!r} against 'any hour', refitted {target}: {gain['value']:+.3f} "
             f"({gain['low']:+.3f} to {gain['high']:+.3f}); {verdict}."
+        )
+    by_clock, whole = (judge.audit.value(name, "refitted_nats") for name in ("same hour", "intact"))
+    if by_clock is not None and whole is not None:
+        judge.audit.notes.append(
+            f"The clock alone gives {max(by_clock['value'], 0.0):.2f} of the {whole['value']:.2f} "
+            "nats that the answers say about the label (refitted, unrelated weather)."
         )

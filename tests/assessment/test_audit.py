@@ -5,6 +5,7 @@ from numpy.testing import assert_allclose
 from atmodist.assessment.audit import (
     AuditSettings,
     audit_shortcuts,
+    information,
     parity_is_right,
     refit_read_out,
     table_guesses,
@@ -59,6 +60,8 @@ def test_a_network_that_looks_at_the_clock_is_exposed(made, source):
     for control in ("any hour", "latitude"):
         assert value(result, control) < 0.25
     assert any("does read time of day" in note for note in result.notes)
+    assert value(result, "same hour", "refitted_nats") > 1.5  # of log(8) = 2.08
+    assert value(result, "any hour", "refitted_nats") < 0.1
     if source == "archive":
         assert value(result, "diurnal cycle") == 1
         assert value(result, "day later") == 1
@@ -159,3 +162,12 @@ def test_tables_answer_the_commonest_label_of_the_cell():
 def test_a_step_that_is_no_part_of_a_day_has_no_clock(step):
     with pytest.raises(ValueError, match="no whole part of a day"):
         Clock(step)
+
+
+def test_information_is_that_of_the_label_for_perfect_answers_and_none_for_frequencies():
+    label = np.array([0, 0, 0, 1])
+    shares = np.array([0.75, 0.25])
+    entropy = -(shares * np.log(shares)).sum()
+    perfect = np.log(np.maximum(np.eye(2)[label], 1e-300))
+    assert_allclose(information(perfect, label).mean(), entropy)
+    assert_allclose(information(np.log(np.tile(shares, (4, 1))), label), 0, atol=1e-15)
