@@ -191,21 +191,23 @@ def lag_table(dissimilarities: Mapping[str, np.ndarray], hours: np.ndarray) -> l
     for name, values in dissimilarities.items():
         groups = [values[hours == lag] for lag in lags]
         means = np.array([group.mean() for group in groups])
-        with np.errstate(divide="ignore", invalid="ignore"):  # one lag alone has no scale
+        # One lag alone has no scale, and PSNR is infinite where both fields are equal.
+        with np.errstate(divide="ignore", invalid="ignore"):
             scaled = (means - means[0]) / (means[-1] - means[0])
-        for lag, group, mean, share in zip(lags, groups, means, scaled, strict=True):
-            low, median, high = np.quantile(group, (0.16, 0.5, 0.84))
+            spreads = [group.std() for group in groups]
+            quantiles = [np.quantile(group, (0.16, 0.5, 0.84)) for group in groups]
+        for i, (lag, (low, median, high)) in enumerate(zip(lags, quantiles, strict=True)):
             rows.append(
                 LagRow(
                     measure=name,
                     lag_hours=float(lag),
-                    num_pairs=len(group),
-                    mean=float(mean),
-                    std=float(group.std()),
+                    num_pairs=len(groups[i]),
+                    mean=float(means[i]),
+                    std=float(spreads[i]),
                     quantile16=float(low),
                     median=float(median),
                     quantile84=float(high),
-                    scaled_mean=float(share),
+                    scaled_mean=float(scaled[i]),
                 )
             )
     return rows
@@ -354,10 +356,12 @@ def draw_comparison(comparison: Comparison, path: str | Path) -> list[Path]:
 
 def _draw_over_lag(axis: Any, rows: list[LagRow]) -> None:
     lag = [row.lag_hours for row in rows]
-    first, scale = rows[0].mean, rows[-1].mean - rows[0].mean or 1.0
+    finite = [row.mean for row in rows if np.isfinite(row.mean)] or [0.0]
+    first, scale = finite[0], finite[-1] - finite[0] or 1.0
 
     def scaled(name: str) -> np.ndarray:
-        return (np.array([getattr(row, name) for row in rows]) - first) / scale
+        values = np.array([getattr(row, name) for row in rows])
+        return (np.where(np.isfinite(values), values, np.nan) - first) / scale
 
     axis.fill_between(
         lag,

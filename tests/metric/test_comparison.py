@@ -197,3 +197,14 @@ def test_tables_and_figures_are_written(tmp_path):
     paths = draw_comparison(comparison, tmp_path / "comparison")
     assert all(path.stat().st_size > 1000 for path in paths)
     assert len(comparison.summary().splitlines()) == 1 + 2 * 4
+
+
+def test_equal_fields_have_an_infinite_psnr_and_a_figure_all_the_same(tmp_path):
+    measures = made_measures()
+    measures.pixel["psnr"][measures.label == 1] = np.inf
+    comparison = compare(measures, calibrate_measures(measures), num_resamples=5)
+    first = next(row for row in comparison.over_lag if row.measure == "-psnr (dB)")
+    assert first.mean == -np.inf
+    draw_comparison(comparison, tmp_path / "comparison")
+    ranks = {(r.measure, r.statistic): r.correlation for r in comparison.ranks}
+    assert np.isfinite(ranks["-psnr (dB)", "spearman"])
