@@ -1,5 +1,7 @@
 import math
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -325,3 +327,16 @@ def test_a_metric_survives_pickling_and_loading(tmp_path, metric):
     assert loaded(a, b, grid=GRID) == metric(a, b, stages=BOTH)
     assert loaded.channels == (DIVERGENCE.name, VORTICITY.name)
     assert not loaded.is_calibrated
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    script = """
+import sys, atmodist
+assert {"ContentLoss", "load_metric"} <= set(dir(atmodist))
+print(*{"keras", "tensorflow", "xarray", "h5py", "numpy"} & set(sys.modules))
+print(hasattr(atmodist, "load_metrics"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["", "False"]
