@@ -14,8 +14,10 @@ quantile reaches d until the lag at which its lower quantile does. Curves are ma
 isotonic regression, start at (0 h, 0), where both fields are equal, and end at the largest lag that
 was measured: beyond it hours are infinite, never extrapolated.
 
-The curve belongs to fields of the extent it was measured on, patches: the mean over a larger area
-varies less, and its square is the mean of squares, which lies above the median's.
+A curve belongs to fields of the extent it was measured on. On patches (`calibrate`) the median is
+that of patches; whole fields, whose distance is a mean over the globe, lie above it at the same lag
+and vary less, so that their hours would be read too large. `calibrate_fields` measures on whole
+fields.
 """
 
 import math
@@ -30,6 +32,7 @@ from atmodist.metric.pair_measures import (
     BATCH_SIZE,
     PairMeasures,
     encoder_function,
+    measure_fields,
     measure_pairs,
 )
 from atmodist.outputs import fingerprint, read_json, write_json
@@ -362,6 +365,50 @@ def calibrate(
     )
     return calibrate_measures(
         measures, combinations=combinations, **provenance(encoder, records, split, len(measures))
+    )
+
+
+def calibrate_fields(
+    encoder: str | Path,
+    archive: str | Path,
+    *,
+    max_label: int,
+    start: str | None = None,
+    end: str | None = None,
+    combinations: Sequence[Weights] = (),
+) -> Calibration:
+    """Calibrates an encoder on whole fields of an archive; see `measure_fields`.
+
+    Args:
+        encoder: Folder with `encoder.keras` and `normalization.json`.
+        archive: The archive.
+        max_label: Largest lag, in archive time steps.
+        start: First time, for instance after the period of training; None for the archive's.
+        end: Last time.
+        combinations: Weighted sets of stages that shall be calibrated too.
+    """
+    from atmodist.fields.archive import Archive
+    from atmodist.learning.saving import load_network
+    from atmodist.metric.features import StageFeatures
+    from atmodist.samples.normalization import Normalization
+
+    folder = Path(encoder)
+    normalization = Normalization.load(folder / "normalization.json")
+    features = StageFeatures(load_network(folder / "encoder.keras"), normalization)
+    with Archive(archive) as fields:
+        steps = fields.time.select(start, end)
+        measures = measure_fields(features, fields, steps, max_label)
+        period = [fields.time.isoformat(step) for step in (steps[0], steps[-1])]
+    return calibrate_measures(
+        measures,
+        combinations=combinations,
+        normalization=normalization.identity,
+        source={
+            "archive": str(archive),
+            "period": period,
+            "num_pairs": len(measures),
+            "encoder": fingerprint(folder / "encoder.keras"),
+        },
     )
 
 

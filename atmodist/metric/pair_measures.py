@@ -10,14 +10,19 @@ Means over space are weighted with the area of a row, cos φ, as those of the me
 are streamed: the memory is a few batches.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from atmodist.records.record_set import RecordSet
 from atmodist.samples.normalization import Normalization
+
+if TYPE_CHECKING:
+    from atmodist.fields.archive import Archive
+    from atmodist.metric.features import StageFeatures
 
 PixelMeasure = Literal["l1", "l2", "l2_normalized", "psnr", "ssim"]
 PIXEL_MEASURES: tuple[PixelMeasure, ...] = get_args(PixelMeasure)
@@ -134,6 +139,61 @@ def measure_pairs(
         latitude=joined["latitude"].astype(np.float64),
         content={k.split(" ")[1]: v for k, v in joined.items() if k.startswith("content ")},
         pixel={k.split(" ")[1]: v for k, v in joined.items() if k.startswith("pixel ")},
+    )
+
+
+def measure_fields(
+    features: "StageFeatures", archive: "Archive", steps: range, max_label: int
+) -> PairMeasures:
+    """Measures whole fields of an archive that lie 1 ... `max_label` time steps apart.
+
+    The distance of whole fields varies much less than that of patches, and its typical value is
+    larger: a mean over the globe is ruled by the regions that differ most. Hours of whole fields
+    should be read from a calibration on whole fields. Pixel measures: l2 alone.
+
+    Args:
+        features: Of the encoder.
+        archive: With the channels of the encoder.
+        steps: Steps to use, consecutive; not those that the encoder was trained on. Pairs across a
+            hole in time are left out.
+        max_label: Largest lag, in archive time steps.
+    """
+    if not (steps.step == 1 and 0 <= steps.start < steps.stop <= archive.shape[1]):
+        raise ValueError(f"`steps` must be consecutive steps of the archive; got {steps}")
+    if not 1 <= max_label < len(steps):
+        raise ValueError(f"`max_label` must lie in 1..{len(steps) - 1}; got {max_label}")
+    grid, length = archive.grid, archive.time.step
+    weights = {stage: features.cell_weights(stage, grid) for stage in features.names}
+    recent: deque[tuple[int, dict[str, np.ndarray], np.ndarray]] = deque(maxlen=max_label)
+    rows: list[tuple[int, int, list[float], float]] = []
+    for step in steps:
+        field = archive.read(step)
+        maps = features.field(field, grid)
+        z = standardized(features.normalization(np.moveaxis(field, 0, -1)), features.normalization)
+        for earlier, old_maps, old_z in recent:
+            label, rest = divmod(
+                int(archive.time.seconds[step] - archive.time.seconds[earlier]), length
+            )
+            if rest or label > max_label:
+                continue
+            losses = [
+                float((((maps[s] - old_maps[s]) ** 2).mean(axis=-1) * weights[s]).sum())
+                for s in features.names
+            ]
+            error = float((((z - old_z) ** 2).mean(axis=-1) * grid.area_weights).sum())
+            rows.append((label, earlier, losses, error))
+        recent.append((step, maps, z))
+    if not rows:
+        raise ValueError(f"no two of the steps {steps} lie at most {max_label} time steps apart")
+    labels, starts, losses_by_pair, errors = (list(column) for column in zip(*rows, strict=True))
+    table = np.array(losses_by_pair)
+    return PairMeasures(
+        step_seconds=length,
+        label=np.array(labels),
+        step=np.array(starts),
+        content={stage: table[:, i] for i, stage in enumerate(features.names)},
+        pixel={"l2": np.array(errors)},
+        latitude=np.zeros(len(labels)),
     )
 
 

@@ -260,3 +260,33 @@ def test_table_and_figure_show_every_curve(tmp_path):
     assert [path.name for path in paths] == ["figure.png", "figure.pdf"]
     assert paths[0].read_bytes().startswith(b"\x89PNG")
     assert paths[1].read_bytes().startswith(b"%PDF")
+
+
+def test_whole_fields_are_calibrated_on_whole_fields(tmp_path):
+    from atmodist.fields.archive import Archive
+    from atmodist.learning.networks import residual_encoder
+    from atmodist.learning.saving import save_network
+    from atmodist.metric.calibration import calibrate_fields
+    from atmodist.metric.features import StageFeatures
+    from atmodist.synthetic import generate_archive
+    from tests.learning.sources import MICRO, normalization
+
+    path = tmp_path / "archive.h5"
+    generate_archive(path, num_steps=6, num_rows=16, truncation=10)
+    encoder = residual_encoder(MICRO.spec, (32, 32, 2))
+    save_network(encoder, tmp_path / "encoder.keras")
+    normalization().save(tmp_path / "normalization.json")
+    result = calibrate_fields(tmp_path, path, max_label=2, start="1970-01-01T03")
+    assert result.source["num_pairs"] == 4 + 3
+    assert result.curve("stage1").lag_hours.tolist() == [3.0, 6.0]
+    features = StageFeatures(encoder, normalization())
+    with Archive(path) as archive:
+        maps = [features.field(archive.read(i), archive.grid)["stage1"] for i in range(1, 6)]
+        weights = features.cell_weights("stage1", archive.grid)
+        with pytest.raises(ValueError, match=r"`max_label` must lie in 1..4; got 5"):
+            calibrate_fields(tmp_path, path, max_label=5, start="1970-01-01T03")
+    losses = [
+        (((b - a) ** 2).mean(-1) * weights).sum() for a, b in zip(maps[:-2], maps[2:], strict=True)
+    ]
+    distances = np.sqrt(result.alpha("stage1") * np.array(losses))
+    assert_allclose(result.curve("stage1").median[1], np.median(distances), rtol=1e-5)

@@ -21,7 +21,8 @@ SPEC = ResidualSpec(
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     path = tmp_path_factory.mktemp("embedding") / "archive.h5"
-    with Archive(generate_archive(path, num_steps=5, num_rows=16, truncation=10)) as archive:
+    generate_archive(path, num_steps=5, num_rows=16, truncation=10)
+    with Archive(path) as archive:
         yield archive
 
 
