@@ -264,6 +264,8 @@ class StageFeatures:
         return x
 
     def _require_finite(self, x: np.ndarray) -> None:
+        if np.isfinite(x).all():
+            return
         for c, name in enumerate(self.normalization.channels):
             bad = x[..., c].size - int(np.isfinite(x[..., c]).sum())
             if bad:
