@@ -1,9 +1,11 @@
 """Time and memory of the global distance, beside the bare forward pass of the same encoder.
 
 Each case runs in a process of its own, so that peak memory is its own. "forward" encodes two
-fields of noise, normalised already, in two calls, zeros around them; "distance" is `metric(a, b)` by all stages, so that both run the whole encoder. The first
-call builds and is not timed; the median of the others is reported. Memory is that of the process
-at its highest, TensorFlow included (about 0.5 GB); "above start" is what is left without it.
+fields of noise, normalised already, in two calls, with zeros around them; "distance" is
+`metric(a, b)`. Both run the encoder up to the deepest of `--stages`. The first call builds and is
+not timed; the median of the others is reported. Memory is that of the process at its highest,
+TensorFlow included; "above start" is what fields and encoder add. Run it on a quiet machine: the
+two cases are timed one after the other.
 
     python tools/benchmarks/distance.py [--encoder resnet-small] [--repeats 5] [--stages stage3]
 """
@@ -83,7 +85,7 @@ def measure(name: str, case: str, options: argparse.Namespace) -> dict[str, floa
     rng = np.random.default_rng(0)
     fields = rng.normal(size=(2, 2, *grid.shape)).astype(np.float32)
     network = encoder(options.encoder, (160, 160, 2))
-    stages = {stage: 1.0 for stage in options.stages}
+    stages = dict.fromkeys(options.stages, 1.0)
     if case == "forward":
         bare = adapted(network, options.stages)
         bare.model.compile(jit_compile=False)
