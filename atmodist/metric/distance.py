@@ -186,8 +186,9 @@ class Metric:
 
         Returns:
             Equivalent hours, and from when to when such a distance is usual: numbers, arrays, or
-            for xarray objects a Dataset. Beyond the calibrated distances they are infinite. The
-            curve was measured on patches; over a larger area the spread is smaller than it says.
+            for xarray objects a Dataset. Beyond the calibrated distances they are infinite. They
+            hold for fields of the extent that was calibrated: a curve of patches makes whole
+            fields look too far apart (see `calibration`).
         """
         weights = self._checked_stages(stages)
         calibration = self._known_calibration()
