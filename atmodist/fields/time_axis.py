@@ -7,10 +7,8 @@ ends one *segment* and begins the next; nothing that needs consecutive steps may
 
 import itertools
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -129,36 +127,6 @@ class TimeAxis:
         if self.calendar not in ("standard", NO_CALENDAR):
             text += f", calendar {self.calendar}"
         return text
-
-
-def encode_times(times: Sequence[Any] | np.ndarray) -> tuple[np.ndarray, str]:
-    """Turns decoded times into seconds since 1970-01-01 and the name of their calendar.
-
-    Args:
-        times: numpy datetime64 values, or cftime dates.
-
-    Returns:
-        Seconds, int64, shape (time,), and the CF calendar.
-    """
-    values = np.atleast_1d(np.asarray(times))
-    if not values.size:
-        raise ValueError("there are no times")
-    if np.issubdtype(values.dtype, np.datetime64):
-        if np.isnat(values).any():
-            raise ValueError("a time is missing (NaT)")
-        # Times stored as fractions of a day decode to some microseconds beside the hour.
-        milliseconds = values.astype("datetime64[ms]").astype(np.int64)
-        seconds = np.floor_divide(milliseconds + 500, 1000)
-        return seconds, "standard" if seconds.min() >= _REFORM else "proleptic_gregorian"
-    import cftime
-
-    calendar = getattr(values.flat[0], "calendar", None)
-    if not calendar:
-        raise ValueError(
-            f"times must be datetime64 or cftime dates; got {type(values.flat[0]).__name__}"
-        )
-    seconds = cftime.date2num(values, EPOCH_UNITS, calendar=calendar)
-    return np.rint(np.asarray(seconds, dtype=np.float64)).astype(np.int64), str(calendar)
 
 
 def format_seconds(seconds: int, calendar: str) -> str:
