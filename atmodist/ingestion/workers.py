@@ -1,16 +1,12 @@
 """Making many steps of an archive in order, in this process or spread over several.
 
 Results come back in time order and only a few are ever waiting, so that memory stays bounded
-however fast the workers are. Workers end when the process that started them does, even if killed.
+however fast the workers are.
 """
 
-import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing.process import BaseProcess
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -18,6 +14,7 @@ from atmodist.ingestion.plan import Step
 from atmodist.ingestion.recognition import BrokenFileError
 from atmodist.ingestion.sources import FieldReader
 from atmodist.ingestion.step import MissingValuesError, Recipe, make_step
+from atmodist.workers import worker_pool
 
 BATCH_BYTES = 32 << 20  # of results that a worker returns at once
 BATCH_STEPS = 16
@@ -36,6 +33,9 @@ def make_steps(
     Yields:
         Each step, in order, with its field (channel, latitude, longitude), or with what is wrong
         with its files where that may be left out.
+
+    Raises:
+        WorkerKilledError: If a worker was killed, perhaps for want of memory.
     """
     if workers == 1 or len(steps) < 2:
         reader = FieldReader()
@@ -49,19 +49,13 @@ def make_steps(
     length = max(1, min(BATCH_STEPS, BATCH_BYTES // size, -(-len(steps) // workers)))
     batches = deque(steps[i : i + length] for i in range(0, len(steps), length))
     waiting: deque[tuple[Sequence[Step], Future[list[np.ndarray | str]]]] = deque()
-    # A fresh interpreter each: forked ones would share open files and locks of HDF5 and eccodes.
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start_worker, (recipe,)
-    ) as pool:
-        try:
-            while batches or waiting:
-                while batches and len(waiting) < 2 * workers:
-                    batch = batches.popleft()
-                    waiting.append((batch, pool.submit(_work, batch)))
-                batch, future = waiting.popleft()
-                yield from zip(batch, future.result(), strict=True)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    with worker_pool(workers, _start_worker, recipe) as submit:
+        while batches or waiting:
+            while batches and len(waiting) < 2 * workers:
+                batch = batches.popleft()
+                waiting.append((batch, submit(_work, batch)))
+            batch, future = waiting.popleft()
+            yield from zip(batch, future.result(), strict=True)
 
 
 _worker: dict[str, tuple[Recipe, FieldReader]] = {}
@@ -69,14 +63,6 @@ _worker: dict[str, tuple[Recipe, FieldReader]] = {}
 
 def _start_worker(recipe: Recipe) -> None:
     _worker["state"] = (recipe, FieldReader())
-    parent = multiprocessing.parent_process()
-    if parent is not None:  # a parent that was killed cannot end its workers
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _work(steps: Sequence[Step]) -> list[np.ndarray | str]:

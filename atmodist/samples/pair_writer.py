@@ -8,14 +8,11 @@ is shared memory, and both reading and writing are spread over them.
 
 import concurrent.futures
 import os
-import signal
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process, shared_memory
+from multiprocessing import shared_memory
 from typing import Any
 
 import numpy as np
@@ -25,6 +22,7 @@ from atmodist.records.format import encode_pair
 from atmodist.samples.configuration import PairSamplerConfig
 from atmodist.samples.normalization import Normalization
 from atmodist.samples.shards import write_at
+from atmodist.workers import worker_pool
 
 MAX_OPEN_FILES = 256  # per process, of perhaps thousands of shards; limits of 1024 are usual
 READ_AHEAD = 8  # fields at most, however many workers there are: memory must not grow with cores
@@ -222,21 +220,12 @@ def _pool(
             writer.close()
         return
     memory = _shared_memory(4 * int(np.prod(shape)))
-    pool = concurrent.futures.ProcessPoolExecutor(
-        num_workers,
-        mp_context=get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(config, normalization, memory.name, shape),
-    )
     try:
-        yield lambda name, *arguments: pool.submit(_call_worker, name, *arguments)
-    except BrokenProcessPool:
-        raise OSError(
-            "a worker process was killed, perhaps for want of memory; run the same command again "
-            "to go on, with fewer --workers if need be"
-        ) from None
+        with worker_pool(
+            num_workers, _start_worker, config, normalization, memory.name, shape
+        ) as submit:
+            yield lambda name, *arguments: submit(_call_worker, name, *arguments)
     finally:
-        pool.shutdown(cancel_futures=True)
         memory.close()
         memory.unlink()
 
@@ -272,19 +261,9 @@ def _start_worker(
     config: PairSamplerConfig, normalization: Normalization, name: str, shape: tuple[int, ...]
 ) -> None:
     global _worker, _worker_memory
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker_memory = shared_memory.SharedMemory(name=name)
     ring = np.ndarray(shape, np.float32, buffer=_worker_memory.buf)
     _worker = PairWriter(config, normalization, ring)
-
-
-def _end_with_parent() -> None:
-    """Ends this process with its parent; a parent that is killed has no chance to do it."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _call_worker(name: str, *arguments: Any) -> Any:
