@@ -100,11 +100,13 @@ def fingerprint(path: str | Path) -> str:
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     if size <= FINGERPRINT_WHOLE:
-        digest.update(path.read_bytes())
-        return f"sha256:{digest.hexdigest()}"
+        offsets = list(range(0, size, FINGERPRINT_BLOCK))
+    else:
+        last = size - FINGERPRINT_BLOCK
+        offsets = [last * i // (FINGERPRINT_PLACES - 1) for i in range(FINGERPRINT_PLACES)]
     with path.open("rb", buffering=0) as file:
-        for place in range(FINGERPRINT_PLACES):
-            file.seek((size - FINGERPRINT_BLOCK) * place // (FINGERPRINT_PLACES - 1))
+        for offset in offsets:
+            file.seek(offset)
             digest.update(file.read(FINGERPRINT_BLOCK))
     return f"sha256:{digest.hexdigest()}"
 

@@ -77,8 +77,9 @@ def generate_archive(
     truncation: int = 42,
     compression: Compression = "blosc2",
     start: int = 0,
+    overwrite: bool = False,
     progress: bool = False,
-) -> Path:
+) -> ArchiveWriter:
     """Writes an archive of `synthetic_fields` on a Gauss grid of n x 2n points.
 
     Args:
@@ -90,10 +91,14 @@ def generate_archive(
         truncation: Largest degree.
         compression: Filter of the archive.
         start: Time of the first step, seconds since 1970-01-01.
+        overwrite: Whether to replace a file that is something else.
         progress: Whether to show a bar (on a terminal).
 
     Returns:
-        `path`.
+        The writer, at its end: it knows whether the archive had been there before.
+
+    Raises:
+        ArchiveExistsError: If there is another file at `path`, and not `overwrite`.
     """
     grid = make_grid("gauss", num_rows)
     identity = [num_steps, step_seconds, seed, truncation, start]
@@ -103,19 +108,22 @@ def generate_archive(
         grid=grid,
         compression=compression,
         identity=identity,
+        overwrite=overwrite,
         attributes={"source": f"synthetic fields (T{truncation}, seed {seed}); not an atmosphere"},
     )
     fields = synthetic_fields(
         grid, num_steps, step_seconds=step_seconds, seed=seed, truncation=truncation
     )
     with writer:
+        if writer.existed:
+            return writer
         done = set(writer.written.tolist())
         bar = tqdm(fields, "generate", num_steps, disable=None if progress else True, unit="step")
         for step, field in enumerate(bar):
             seconds = start + step * step_seconds
             if seconds not in done:
                 writer.append(seconds, field)
-    return Path(path)
+    return writer
 
 
 def _amplitude(degrees: np.ndarray) -> np.ndarray:

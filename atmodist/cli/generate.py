@@ -24,6 +24,8 @@ class GenerateConfig:
     """The same seed gives the same archive."""
     compression: Literal["blosc2", "zstd", "gzip", "none"] = "blosc2"
     """Filter of the archive: blosc2, zstd, gzip or none."""
+    overwrite: bool = False
+    """Replace a file that is there already, and is not this archive."""
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "num_rows", "step_hours", "truncation"):
@@ -50,10 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _generate(config: GenerateConfig) -> str:
     from atmodist.fields.archive import Archive
-    from atmodist.outputs import write_manifest
+    from atmodist.outputs import manifest_path, write_manifest
     from atmodist.synthetic import generate_archive
 
-    path = generate_archive(
+    writer = generate_archive(
         config.output,
         num_steps=config.num_steps,
         num_rows=config.num_rows,
@@ -61,13 +63,20 @@ def _generate(config: GenerateConfig) -> str:
         seed=config.seed,
         truncation=config.truncation,
         compression=config.compression,
+        overwrite=config.overwrite,
         progress=True,
     )
-    write_manifest(
-        path.with_suffix(".manifest.json"),
-        command="atmodist generate",
-        config=config,
-        seed=config.seed,
-    )
+    path = writer.path
+    if not (writer.existed and writer.is_recorded):
+        write_manifest(
+            manifest_path(path),
+            command="atmodist generate",
+            config=config,
+            seed=config.seed,
+            identity=writer.identity,
+        )
+    notes = [f"{path} exists already; nothing was done"] if writer.existed else []
+    if writer.discarded:
+        notes += [f"discarded {writer.discarded} steps of an interrupted run with other settings"]
     with Archive(path) as archive:
-        return f"{archive.summary()}\nNext: rplearn-data {path}"
+        return "\n".join([*notes, archive.summary(), f"Next: rplearn-data {path}"])

@@ -28,6 +28,7 @@ from atmodist.fields.hdf5_output import Hdf5Output
 from atmodist.fields.time_axis import TimeAxis, format_seconds
 from atmodist.outputs import (
     digest,
+    manifest_path,
     plain_config,
     read_json,
     remove,
@@ -36,16 +37,22 @@ from atmodist.outputs import (
 )
 
 PART_BYTES = 256 << 20  # what a killed run may have to do again, before compression
+IDENTITY = "atmodist_identity"  # attribute of an archive: digest of what decided its content
+
+
+class ArchiveExistsError(ValueError):
+    """The file to be made is there already, and is something else."""
 
 
 class ArchiveWriter:
     """Writes an archive step by step; use it in a `with` statement.
 
     At the end of the block the parts are joined to `path`. If the block raises, the finished parts
-    stay, and the same writer opened again goes on after `written`.
+    stay, and the same writer opened again goes on after `written`. Where the finished archive is
+    there already, all its steps are `written`, and nothing is left to do.
 
     Args:
-        path: The archive to make. One that exists is replaced, or continued if `append`.
+        path: The archive to make.
         channels: Names and units of the channels.
         grid: The grid of every field.
         calendar: CF calendar of the times.
@@ -53,9 +60,17 @@ class ArchiveWriter:
         identity: Whatever else decides the content (sources, options). Parts left by a run with
             another identity are discarded.
         append: Keep the steps of the archive at `path` and add later ones.
+        overwrite: Replace a file at `path`, whatever it is.
         attributes: Attributes of the file, for instance its source.
 
+    Attributes:
+        identity: Digest of all that decides the content; kept in the file.
+        existed: Whether `path` is an archive of this identity, and there is nothing to do.
+        discarded: Steps of an interrupted run with another identity that were removed.
+
     Raises:
+        ArchiveExistsError: If there is another file at `path`, and neither `append` nor
+            `overwrite`.
         ValueError: If `append` and the archive at `path` has other channels, grid or calendar.
     """
 
@@ -69,6 +84,7 @@ class ArchiveWriter:
         compression: Compression = "blosc2",
         identity: Any = None,
         append: bool = False,
+        overwrite: bool = False,
         attributes: dict[str, str] | None = None,
     ):
         self.path = Path(path)
@@ -83,13 +99,25 @@ class ArchiveWriter:
         self._part_seconds: list[int] = []
         field_bytes = 4 * len(self.channels) * grid.shape[0] * grid.shape[1]
         self._steps_per_part = max(1, PART_BYTES // field_bytes)
-        self._prepare_folder(identity)
+        self.identity = self._digest(identity)
+        self.existed, self.discarded = False, 0
+        if self.path.exists() and not (append or overwrite):
+            self._base = self._existing(identity)
+            self.existed = True
+        else:
+            self._prepare_folder()
         self._seconds = self._seconds_on_disk().tolist()
 
     @property
     def written(self) -> np.ndarray:
         """Times of the steps that need not be written again, in seconds. Shape (time,), int64."""
         return np.array(self._seconds, np.int64)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the manifest beside the archive is that of this making."""
+        manifest = manifest_path(self.path)
+        return manifest.is_file() and read_json(manifest).get("identity") == self.identity
 
     def append(self, seconds: int, field: np.ndarray) -> None:
         """Adds one step, later than all before.
@@ -101,6 +129,8 @@ class ArchiveWriter:
         Raises:
             ValueError: If the time is not later, the shape differs, or values are missing.
         """
+        if self.existed:
+            raise ValueError(f"{self.path} is complete; no step can be added to it")
         time = format_seconds(seconds, self.calendar)
         if self._seconds and seconds <= self._seconds[-1]:
             last = format_seconds(self._seconds[-1], self.calendar)
@@ -129,12 +159,15 @@ class ArchiveWriter:
     ) -> None:
         try:
             self._save_last_part(error)
-            if error is None:
+            if error is None and not self.existed:
                 self._join()
         finally:
             if self._base:
                 self._base.close()
-        if error is None or not self._parts():
+        if self.existed:
+            if self._parts_are_ours():  # a run that was killed at its very end left them
+                remove(self._folder)
+        elif error is None or not self._parts():
             remove(self._folder)
 
     def _save_last_part(self, error: BaseException | None) -> None:
@@ -160,8 +193,7 @@ class ArchiveWriter:
                 )
         return base
 
-    def _prepare_folder(self, identity: Any) -> None:
-        """Keeps the parts of an interrupted run of the same making; removes any others."""
+    def _digest(self, identity: Any) -> str:
         content = {
             "channels": [repr(channel) for channel in self.channels],
             "latitude": self.grid.latitude,
@@ -171,24 +203,54 @@ class ArchiveWriter:
             "base": self._base.fingerprint() if self._base else None,
             "identity": identity,
         }
-        mark = {"identity": digest(plain_config(content))}
-        label = self._folder / "identity.json"
-        if not label.is_file() or read_json(label) != mark:
+        return digest(plain_config(content))
+
+    def _existing(self, identity: Any) -> Archive:
+        """The archive that is there, if it is the one to make."""
+        with contextlib.suppress(ValueError):
+            archive = Archive(self.path)
+            if identity is not None and archive.attributes.get(IDENTITY) == self.identity:
+                return archive
+            archive.close()
+        raise ArchiveExistsError(
+            f"{self.path} exists already, and was not made from these sources and settings; give "
+            "--overwrite to replace it, or choose another output"
+        )
+
+    def _prepare_folder(self) -> None:
+        """Keeps the parts of an interrupted run of the same making; removes any others."""
+        if not self._parts_are_ours():
+            joined = self._base.time.seconds if self._base else np.empty(0, np.int64)
+            lost = [int((~np.isin(s, joined)).sum()) for s in self._seconds_of_parts()]
+            self.discarded = sum(lost)
             remove(self._folder)
             self._folder.mkdir(parents=True)
-            write_json(label, mark)
+            write_json(self._label, {"identity": self.identity})
         for unfinished in self._folder.glob("*.tmp"):
             unfinished.unlink()
+
+    @property
+    def _label(self) -> Path:
+        return self._folder / "identity.json"
+
+    def _parts_are_ours(self) -> bool:
+        return self._label.is_file() and read_json(self._label) == {"identity": self.identity}
 
     def _parts(self) -> list[Path]:
         return sorted(self._folder.glob("part-*.h5"))
 
     def _seconds_on_disk(self) -> np.ndarray:
         times = [self._base.time.seconds] if self._base else []
+        if not self.existed:
+            times += self._seconds_of_parts()
+        return np.concatenate(times) if times else np.empty(0, np.int64)
+
+    def _seconds_of_parts(self) -> list[np.ndarray]:
+        times = []
         for part in self._parts():
             with h5py.File(part, "r") as file:
                 times.append(file["time"][...])
-        return np.concatenate(times) if times else np.empty(0, np.int64)
+        return times
 
     def _open_part(self) -> Hdf5Output:
         self._part = Hdf5Output(self._folder / "next.tmp", name=self.path)
@@ -244,7 +306,7 @@ class ArchiveWriter:
                 self.calendar,
                 self._compression,
             )
-            file.attrs.update(self._attributes)
+            file.attrs.update({**self._attributes, IDENTITY: self.identity})
         start = 0
         for path in ([self.path] if self._base else []) + self._parts():
             start = _copy(path, output, start)

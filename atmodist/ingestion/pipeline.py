@@ -14,7 +14,7 @@ import numpy as np
 
 from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.archive import Archive, Compression
-from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.archive_writer import ArchiveExistsError, ArchiveWriter
 from atmodist.fields.time_axis import TimeAxis, format_seconds
 from atmodist.fields.winds import Method
 from atmodist.ingestion.plan import Plan, Step, Variables, plan_steps
@@ -32,7 +32,8 @@ from atmodist.ingestion.step import (
     crop_grid,
 )
 from atmodist.ingestion.workers import make_steps
-from atmodist.outputs import write_manifest
+from atmodist.outputs import fingerprint, manifest_path, write_manifest
+from atmodist.workers import WorkerKilledError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,9 @@ class IngestConfig:
     """Leave out broken files, incomplete times and fields with missing values; what is left out
     makes a hole in time, which no pair of fields will span."""
     append: bool = False
-    """Add later times to the archive instead of replacing it."""
+    """Add later times to the archive that is there."""
+    overwrite: bool = False
+    """Replace a file that is there already, and is not this archive."""
     compression: Compression = "blosc2"
     """Lossless compression of the archive; 'gzip' is slow but read by every HDF5 program."""
     workers: int = 1
@@ -90,6 +93,8 @@ class IngestConfig:
             raise ValueError("`sources` must name at least one file, pattern or folder")
         if not str(self.output):
             raise ValueError("`output` must name the archive to write")
+        if self.append and self.overwrite:
+            raise ValueError("`append` keeps what `overwrite` would replace; give one of them")
         if self.workers < 1:
             raise ValueError(f"`workers` must be at least 1; got {self.workers}")
         if not self.radius > 0:
@@ -127,6 +132,7 @@ class IngestSummary:
         path: The archive.
         time: Its times, with their holes.
         grid: Its grid, in words.
+        existed: Whether the whole archive was there already, and nothing was done.
         resumed: Steps that were there already, from an earlier run or by appending.
         left_out: Files and times that were left out, in words.
         notes: What had to be assumed.
@@ -135,13 +141,16 @@ class IngestSummary:
     path: Path
     time: TimeAxis
     grid: str
+    existed: bool
     resumed: int
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
         text = f"Wrote {self.path}: {self.time}, {self.grid}"
-        if self.resumed:
+        if self.existed:
+            text = f"{self.path} exists already, nothing was done: {self.time}, {self.grid}"
+        elif self.resumed:
             text += f"; {self.resumed} steps were there already"
         if self.left_out:
             text += f"; left out: {some(self.left_out, 3)}"
@@ -153,14 +162,16 @@ class IngestSummary:
 def ingest(config: IngestConfig) -> IngestSummary:
     """Makes an archive from files, or goes on making it after having been killed.
 
-    A manifest is written beside the archive, `<name of the archive>.manifest.json`.
+    Where the archive is there already, made from the same files with the same settings, nothing is
+    done. A manifest is written beside it, `<full name of the archive>.manifest.json`.
 
     Raises:
         FileNotFoundError: If a source does not exist.
+        ArchiveExistsError: If the output is another file, and neither `append` nor `overwrite`.
         ValueError: If files are broken (all are named), unsupported, incomplete, contradict each
             other, or hold missing values; says what to do.
         ImportError: If a package that reads or transforms them is not installed; says which.
-        OSError: If the archive cannot be written.
+        OSError: If the archive cannot be written, or a worker was killed.
     """
     output = Path(config.output)
     paths = find_files(config.sources)
@@ -179,6 +190,7 @@ def ingest(config: IngestConfig) -> IngestSummary:
             "taken as they are (--variables winds would compute them)"
         )
     recipe = _recipe(plan, config)
+    used = [item.path for item in contents if item.series]
     try:
         with ArchiveWriter(
             output,
@@ -188,10 +200,18 @@ def ingest(config: IngestConfig) -> IngestSummary:
             compression=config.compression,
             identity=_identity(config, contents),
             append=config.append,
+            overwrite=config.overwrite,
             attributes=_attributes(plan, recipe, contents),
         ) as writer:
             resumed = len(writer.written)
-            skipped = _write(writer, plan, recipe, config)
+            skipped = {} if writer.existed else _write(writer, plan, recipe, config)
+            record = not (writer.existed and writer.is_recorded)
+            # Before the parts are joined: of what is read here, a kill loses nothing.
+            inputs = _fingerprints(used) if record else {}
+    except ArchiveExistsError as error:
+        raise ArchiveExistsError(f"{error}, or give --append to add later times to it") from None
+    except WorkerKilledError:
+        raise
     except OSError as error:
         if error.filename in paths:  # a source that vanished
             raise
@@ -202,16 +222,19 @@ def ingest(config: IngestConfig) -> IngestSummary:
             output,
             archive.time,
             str(archive.grid),
+            writer.existed,
             resumed,
             (*left_out, *plan.incomplete, *_reasons(missing, skipped, plan.calendar)),
-            plan.notes,
+            (*_discarded(writer), *plan.notes),
         )
-    used = [item.path for item in contents if item.series]
+    if not record:
+        return summary
     write_manifest(
-        output.with_name(f"{output.stem}.manifest.json"),
+        manifest_path(output),
         command="atmodist ingest",
         config=config,
-        inputs=used,
+        inputs=inputs,
+        identity=writer.identity,
         archive=str(output),
         channels=[channel.name for channel in plan.channels],
         steps=len(summary.time),
@@ -314,14 +337,37 @@ def _reasons(missing: Sequence[int], skipped: dict[int, str], calendar: str) -> 
     return [f"{format_seconds(s, calendar)} ({skipped.get(s, unknown)})" for s in missing]
 
 
+def _discarded(writer: ArchiveWriter) -> list[str]:
+    if not writer.discarded:
+        return []
+    return [f"discarded {writer.discarded} steps of an interrupted run with other files or options"]
+
+
+def _fingerprints(paths: Sequence[str]) -> dict[str, str]:
+    from tqdm import tqdm
+
+    bar = tqdm(paths, desc="fingerprints", unit="file", disable=None, leave=False)
+    return {path: fingerprint(path) for path in bar}
+
+
 def _identity(config: IngestConfig, contents: Sequence[Contents]) -> dict[str, object]:
     """What decides the fields: files as they are now, and options that change numbers."""
     options = dataclasses.asdict(config)
-    for name in ("sources", "output", "workers", "append", "skip_broken", "compression"):
+    for name in (
+        "sources",
+        "output",
+        "workers",
+        "append",
+        "overwrite",
+        "skip_broken",
+        "compression",
+    ):
         del options[name]
-    states = [(item.path, Path(item.path).stat()) for item in contents if item.series]
+    # Resolved, for a path may be typed in many ways.
+    paths = sorted({Path(item.path).resolve() for item in contents if item.series})
+    states = [(str(path), path.stat()) for path in paths]
     files = [[path, state.st_size, state.st_mtime_ns] for path, state in states]
-    return {"options": options, "files": sorted(files)}
+    return {"options": options, "files": files}
 
 
 def _attributes(plan: Plan, recipe: Recipe, contents: Sequence[Contents]) -> dict[str, str]:

@@ -18,10 +18,13 @@ def test_an_archive_and_its_manifest_are_made(tmp_path, capsys):
         assert archive.grid.kind == "gauss"
         assert archive.time.step == 1800
         archive.validate()
-    manifest = read_json(tmp_path / "archive.manifest.json")
+    manifest = read_json(tmp_path / "archive.h5.manifest.json")
     assert manifest["command"] == "atmodist generate"
     assert manifest["seed"] == manifest["config"]["seed"] == 3
-    assert {entry.name for entry in tmp_path.iterdir()} == {"archive.h5", "archive.manifest.json"}
+    assert {entry.name for entry in tmp_path.iterdir()} == {
+        "archive.h5",
+        "archive.h5.manifest.json",
+    }
 
 
 @pytest.mark.parametrize("compression", ["blosc2", "zstd", "gzip", "none"])
@@ -66,3 +69,17 @@ def test_an_output_in_the_way_is_one_line(tmp_path, capsys):
     assert "Not a directory" in capsys.readouterr().err
     assert main([str(tmp_path), *SMALL]) == 2
     assert "is a folder; the output must be a file name" in capsys.readouterr().err
+
+
+def test_a_finished_command_does_nothing_again_and_another_one_asks(tmp_path, capsys):
+    path = tmp_path / "archive.h5"
+    assert main([str(path), *SMALL]) == 0
+    before = path.stat().st_mtime_ns
+    assert main([str(path), *SMALL]) == 0
+    assert f"{path} exists already; nothing was done" in capsys.readouterr().out
+    assert main([str(path), *SMALL, "--seed", "1"]) == 2
+    assert "give --overwrite to replace it" in capsys.readouterr().err
+    assert path.stat().st_mtime_ns == before
+    assert main([str(path), *SMALL, "--seed", "1", "--overwrite"]) == 0
+    assert path.stat().st_mtime_ns != before
+    assert read_json(tmp_path / "archive.h5.manifest.json")["seed"] == 1

@@ -108,6 +108,62 @@ def test_output_that_grows_beyond_a_limit_is_reported_and_leaves_nothing(tmp_pat
     assert subprocess.run(command, capture_output=True).returncode == 0  # and it can go on
 
 
+def test_a_finished_command_does_nothing_again_and_another_one_asks(tmp_path, capsys, monkeypatch):
+    write_grib(tmp_path / "a", [0, 1])
+    write_grib(tmp_path / "b", [2])
+    output, manifest = tmp_path / "out.h5", tmp_path / "out.h5.manifest.json"
+    flag = ["--output", str(output)]
+    assert main([str(tmp_path / "a"), *flag]) == 0
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    before = [path.stat().st_mtime_ns for path in (output, manifest)]
+    assert main(["a", "--output", "./out.h5"]) == 0  # the same files, typed in another way
+    assert lines(capsys)[0][0].startswith("out.h5 exists already, nothing was done: 2 steps")
+    assert main(["b", *flag]) == 2
+    assert re.search("exists already.* --overwrite .* --append", lines(capsys)[1][0])
+    assert before == [path.stat().st_mtime_ns for path in (output, manifest)]
+    assert main(["b", *flag, "--append"]) == 0
+    assert main(["b", *flag, "--overwrite"]) == 0
+    with Archive(output) as archive:
+        assert len(archive.time) == 1
+    manifest.unlink()  # as if killed just before it was written
+    assert main(["b", *flag]) == 0
+    assert manifest.exists()
+
+
+@pytest.mark.parametrize("kill", ["worker", "interrupt"])
+def test_killed_workers_and_ctrl_c_are_one_line(tmp_path, kill):
+    for i in range(40):
+        write_grib(tmp_path / f"{i:02d}.grib", [i])
+    script = (
+        "import multiprocessing, os, signal, sys, threading, time\n"
+        "from atmodist.cli.ingest import main\n"
+        "from atmodist.fields.archive_writer import ArchiveWriter\n"
+        "append = ArchiveWriter.append\n"
+        "def trouble(self, *step):\n"
+        "    append(self, *step)\n"
+        "    if sys.argv[1] == 'worker':\n"
+        "        for worker in multiprocessing.active_children(): worker.kill()\n"
+        "    else:\n"
+        "        os.killpg(0, signal.SIGINT)\n"
+        "ArchiveWriter.append = trouble\n"
+        "if __name__ == '__main__': sys.exit(main(sys.argv[2:]))\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    arguments = [str(tmp_path / "*.grib"), "--output", str(tmp_path / "out.h5"), "--workers", "2"]
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), kill, *arguments],
+        capture_output=True, text=True, start_new_session=True, timeout=100,
+    )  # fmt: skip
+    (line,) = done.stderr.strip().splitlines()
+    if kill == "worker":
+        assert done.returncode == 2
+        assert line.startswith("atmodist ingest: error: a worker process was killed, perhaps for")
+    else:
+        assert done.returncode == 130
+        assert line == "atmodist ingest: interrupted; run the same command again to go on."
+
+
 def test_help_loads_no_heavy_library():
     code = (
         "import sys\nfrom atmodist.cli.ingest import main\n"

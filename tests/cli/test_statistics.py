@@ -36,7 +36,7 @@ def test_writes_the_normalisation_and_says_what_is_next(archive, tmp_path, capsy
     shown = capsys.readouterr().out
     assert "vorticity (s-1)" in shown
     assert f"Next: rplearn-data {archive} --normalization {output}" in shown
-    manifest = read_json(output.with_suffix(".manifest.json"))
+    manifest = read_json(output.with_name("normalization.json.manifest.json"))
     assert manifest["command"] == "atmodist statistics"
     assert manifest["identity"] == ours.identity
     assert str(archive) in manifest["inputs"]
@@ -75,3 +75,22 @@ def test_a_mistake_is_one_line_and_status_2(
 def test_a_missing_archive_is_named(tmp_path, capsys):
     assert run(tmp_path / "none.h5") == 2
     assert "none.h5" in capsys.readouterr().err
+
+
+def test_a_finished_command_does_nothing_again_and_another_one_asks(archive, tmp_path, capsys):
+    output = tmp_path / "n.json"
+    assert run(archive, "--output", output) == 0
+    before = output.stat().st_mtime_ns
+    assert run(archive, "--output", output) == 0
+    assert f"{output} exists already; nothing was done" in capsys.readouterr().out
+    assert run(archive, "--output", output, "--end", "1970-01-03") == 2
+    assert "give --overwrite to replace it" in capsys.readouterr().err
+    assert output.stat().st_mtime_ns == before
+    assert run(archive, "--output", output, "--end", "1970-01-03", "--overwrite") == 0
+    assert Normalization.load(output).source["num_steps"] == 3
+
+
+def test_the_manifest_of_the_archive_is_kept(archive, tmp_path):
+    (tmp_path / "archive.h5.manifest.json").write_text("{}")
+    assert run(archive, "--output", tmp_path / "archive.json") == 0
+    assert (tmp_path / "archive.h5.manifest.json").read_text() == "{}"

@@ -15,14 +15,14 @@ from numpy.testing import assert_array_equal
 from atmodist.cli.common import guarded
 from atmodist.fields import archive_writer
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
-from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.archive_writer import ArchiveExistsError, ArchiveWriter
 from atmodist.fields.grid import make_grid
 
 GRID = make_grid("cell-centred", 32)
 HOUR = 3600
 NUM_STEPS = 11
 FIELD_BYTES = 4 * 2 * 32 * 64
-OPTIONS = {"channels": (DIVERGENCE, VORTICITY), "grid": GRID, "compression": "gzip"}
+OPTIONS = {"channels": (DIVERGENCE, VORTICITY), "grid": GRID, "compression": "gzip", "identity": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_every_step_may_be_a_part_of_its_own(tmp_path, monkeypatch):
 def test_the_target_is_untouched_until_the_end(tmp_path):
     path = write(tmp_path / "a.h5", range(3))
     before = path.read_bytes()
-    with ArchiveWriter(path, **OPTIONS, identity="new") as writer:
+    with ArchiveWriter(path, **{**OPTIONS, "identity": "new"}, overwrite=True) as writer:
         for step in range(NUM_STEPS):
             writer.append(step * HOUR, field_of(step))
             assert path.read_bytes() == before
@@ -100,7 +100,7 @@ def test_an_exception_leaves_the_old_archive_and_all_steps_written_so_far(tmp_pa
     before = path.read_bytes()
 
     def fail_after_six_steps():
-        with ArchiveWriter(path, **OPTIONS) as writer:
+        with ArchiveWriter(path, **OPTIONS, overwrite=True) as writer:
             for step in range(6):
                 writer.append(step * HOUR, field_of(step))
             raise FailureError
@@ -108,8 +108,8 @@ def test_an_exception_leaves_the_old_archive_and_all_steps_written_so_far(tmp_pa
     with pytest.raises(FailureError):
         fail_after_six_steps()
     assert path.read_bytes() == before
-    assert steps_found(path) == list(range(6))
-    assert_complete(write(path))
+    assert steps_found(path, overwrite=True) == list(range(6))
+    assert_complete(write(path, overwrite=True))
 
 
 def test_an_exception_before_the_first_step_leaves_nothing(tmp_path):
@@ -193,7 +193,10 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_file(tmp_path, moment, count,
     before = first.stat().st_mtime_ns
 
     assert steps_found(path) == list(range(min(4 * survivors, NUM_STEPS)))
-    assert first.stat().st_mtime_ns == before  # kept, not made again
+    if moment == "clean up":
+        assert not parts_folder(path).exists()
+    else:
+        assert first.stat().st_mtime_ns == before  # kept, not made again
     assert not list(tmp_path.rglob("*.tmp"))  # half a file may be large
     assert_complete(write(path))
     assert path.read_bytes() == write(tmp_path / "b.h5").read_bytes()
@@ -219,8 +222,50 @@ def test_parts_of_another_making_are_discarded(tmp_path, change):
     with pytest.raises(FailureError):
         interrupted()
     assert steps_found(tmp_path / "a.h5") == [0]
-    assert steps_found(tmp_path / "a.h5", **change) == []
+    assert ArchiveWriter(tmp_path / "a.h5", **{**OPTIONS, **change}).discarded == 1
     assert steps_found(tmp_path / "a.h5") == []
+
+
+@pytest.mark.parametrize("other", [b"thesis", "archive"])
+def test_what_is_there_is_replaced_on_request_only(tmp_path, other):
+    path = tmp_path / "a.h5"
+    if other == "archive":
+        write(path, range(3), identity="another")
+    else:
+        path.write_bytes(other)
+    before = path.read_bytes()
+    with pytest.raises(ArchiveExistsError, match=r"a\.h5 exists already, .*; give --overwrite to"):
+        ArchiveWriter(path, **OPTIONS)
+    assert path.read_bytes() == before
+    assert_complete(write(path, overwrite=True))
+
+
+def test_an_archive_without_identity_is_not_taken_for_another(tmp_path):
+    path = write(tmp_path / "a.h5", identity=None)
+    with pytest.raises(ArchiveExistsError):
+        ArchiveWriter(path, **{**OPTIONS, "identity": None})
+
+
+def test_the_same_archive_again_needs_nothing_to_be_done(tmp_path):
+    path = write(tmp_path / "a.h5")
+    before = path.stat()
+    with ArchiveWriter(path, **OPTIONS) as writer:
+        assert writer.existed
+        assert_array_equal(writer.written, np.arange(NUM_STEPS) * HOUR)
+    with pytest.raises(ValueError, match="is complete"), ArchiveWriter(path, **OPTIONS) as writer:
+        writer.append(NUM_STEPS * HOUR, field_of(0))
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert_complete(path)
+
+
+def test_a_complete_archive_keeps_the_parts_of_another_run(tmp_path):
+    path = write(tmp_path / "a.h5", range(3))
+    with contextlib.suppress(FailureError), ArchiveWriter(path, **OPTIONS, append=True) as writer:
+        writer.append(3 * HOUR, field_of(3))
+        raise FailureError
+    with ArchiveWriter(path, **OPTIONS) as writer:
+        assert writer.existed
+    assert steps_found(path, append=True) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("compression", ["gzip", "none", "blosc2"])
@@ -386,14 +431,14 @@ def test_a_file_size_limit_ends_with_one_line_and_loses_nothing(
 ):
     path = write(tmp_path / "a.h5", range(2))
     before = path.read_bytes()
-    options = {"compression": compression, "max_bytes": int(num_fields * FIELD_BYTES)}
-    result = run_child(path, **options)
+    options = {"compression": compression, "overwrite": True}
+    result = run_child(path, **options, max_bytes=int(num_fields * FIELD_BYTES))
     assert result.returncode == 2, result.stderr
     assert_one_line(result, f"{path}: File too large")
     assert path.read_bytes() == before
     assert len(parts(path)) == num_kept
     assert not list(tmp_path.rglob("*.tmp"))
-    assert_complete(write(path, compression=compression))
+    assert_complete(write(path, **options))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Ingestion joins files by time, makes the right fields, and reports every fault it can."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -12,11 +13,14 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
+from atmodist.fields import archive_writer
 from atmodist.fields.archive import Archive
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.winds import vorticity_divergence
+from atmodist.ingestion import pipeline
 from atmodist.ingestion.pipeline import IngestConfig, ingest
 from atmodist.ingestion.step import crop_grid
+from atmodist.ingestion.workers import make_steps
 from atmodist.outputs import read_json
 from tests.ingestion.made_files import (
     GRID,
@@ -36,6 +40,7 @@ DIMS = ("valid_time", "latitude", "longitude")
 def run(folder, *sources, **options):
     """Ingests sources into `<folder>/out.h5`; returns summary and archive content."""
     output = options.pop("output", folder / "out.h5")
+    options.setdefault("overwrite", not options.get("append"))
     config = IngestConfig(sources=[str(s) for s in sources], output=str(output), **options)
     summary = ingest(config)
     with Archive(output) as archive:
@@ -198,7 +203,7 @@ def test_all_broken_files_are_reported_at_once_or_left_out(tmp_path):
     summary, _, fields = run(tmp_path, tmp_path / "in", skip_broken=True)
     assert_rotation(fields, range(3))
     assert "page is an HTML page" in str(summary)
-    assert len(read_json(tmp_path / "out.manifest.json")["left_out"]) == 2
+    assert len(read_json(tmp_path / "out.h5.manifest.json")["left_out"]) == 2
 
 
 def test_broken_files_alone_make_no_archive(tmp_path):
@@ -422,7 +427,7 @@ def test_the_output_may_not_be_a_source(tmp_path):
 def test_manifest_lists_configuration_and_inputs(tmp_path):
     path = write_grib(tmp_path / "a", [0, 1, 3])
     run(tmp_path, path)
-    manifest = read_json(tmp_path / "out.manifest.json")
+    manifest = read_json(tmp_path / "out.h5.manifest.json")
     assert manifest["command"] == "atmodist ingest"
     assert manifest["config"]["sources"] == [path]
     assert manifest["inputs"][path].startswith("sha256:")
@@ -444,6 +449,49 @@ def test_memory_holds_few_fields(tmp_path):
     tracemalloc.stop()
     # blocks of 1 MiB of both winds, twice while one replaces the other; some fields; the rest
     assert peak < 4 * 2**20 + 40 * field < 2 * 60 * field
+
+
+def interrupted_run(monkeypatch, num_steps, *arguments):
+    """A run that ends after some steps, each of which is a part of its own."""
+
+    def interrupted(*arguments):
+        yield from itertools.islice(make_steps(*arguments), num_steps)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_writer, "PART_BYTES", 1)
+        patch.setattr(pipeline, "make_steps", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(*arguments)
+
+
+def test_a_path_typed_in_another_way_is_the_same_file(tmp_path, monkeypatch):
+    path = write_grib(tmp_path / "a", range(5))
+    interrupted_run(monkeypatch, 3, tmp_path, path)
+    monkeypatch.chdir(tmp_path)
+    summary, _, _ = run(tmp_path, "./a")
+    assert summary.resumed == 3
+    assert not summary.notes
+
+
+def test_steps_of_another_run_that_are_discarded_are_counted(tmp_path, monkeypatch):
+    path = write_grib(tmp_path / "a", range(5))
+    interrupted_run(monkeypatch, 3, tmp_path, path)
+    summary, _, _ = run(tmp_path, path, truncation=5)
+    assert summary.resumed == 0
+    assert "note: discarded 3 steps of an interrupted run with other" in str(summary)
+
+
+def test_a_run_killed_while_joining_has_read_its_inputs_before(tmp_path, monkeypatch):
+    path = write_grib(tmp_path / "a", range(3))
+    seen = []
+    join = archive_writer.ArchiveWriter._join
+    monkeypatch.setattr(pipeline, "fingerprint", lambda path: seen.append(path) or "sha256:0")
+    monkeypatch.setattr(
+        archive_writer.ArchiveWriter, "_join", lambda self: seen.append("join") or join(self)
+    )
+    run(tmp_path, path)
+    assert seen == [path, "join"]
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -491,6 +539,7 @@ def test_a_killed_run_goes_on_after_what_it_had_written(tmp_path, workers):
         ({"sources": []}, "`sources` must name at least one"),
         ({"sources": "a.grib"}, "`sources` must be a list"),
         ({"output": ""}, "`output` must name"),
+        ({"append": True, "overwrite": True}, "`append` keeps what `overwrite` would replace"),
         ({"workers": 0}, "`workers` must be at least 1; got 0"),
         ({"radius": 0.0}, "`radius` must be positive"),
         ({"truncation": 0}, "`truncation` must be at least 1"),
