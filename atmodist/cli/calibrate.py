@@ -15,6 +15,15 @@ class CalibrateConfig:
     run: str = field(metadata={"help": "Folder made by rplearn-train, or an encoder package."})
     records: str | None = None
     """Folder of pair records; by default those that the run was trained with."""
+    archive: str | None = None
+    """Calibrate on whole fields of this archive instead of patches: their distances vary less, and
+    are larger, so that hours of whole fields want a calibration of their own."""
+    max_temporal_distance: int = 8
+    """Largest lag of whole fields, in time steps of the archive."""
+    start: str | None = None
+    """First time used of the archive, such as 2018-10-14; best after the period of training."""
+    end: str | None = None
+    """Last time used of the archive."""
     split: str = "evaluation"
     """Which pairs; not those that the encoder was trained on."""
     weights: dict[str, float] | None = None
@@ -35,7 +44,13 @@ class CalibrateConfig:
     """Seed of the bootstrap."""
 
     def __post_init__(self) -> None:
-        for name in ("num_resamples", "block_length", "max_pairs", "batch_size"):
+        for name in (
+            "num_resamples",
+            "block_length",
+            "max_pairs",
+            "batch_size",
+            "max_temporal_distance",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be positive; got {value}")
@@ -57,6 +72,8 @@ def _calibrate(config: CalibrateConfig) -> str:
     run = Path(config.run)
     if not (run / "encoder.keras").is_file():
         raise ValueError(f"{run} holds no encoder.keras; name a folder made by rplearn-train")
+    if config.archive is not None:
+        return _calibrate_fields(config, run, config.archive)
     records = open_records(config.records or _records_of(run))
     records.shards(config.split)  # a wrong name is a mistake worth telling before anything loads
     load_tensorflow()
@@ -85,6 +102,31 @@ def _calibrate(config: CalibrateConfig) -> str:
     _write_manifest(run, config, [path for path in [records.folder / SIDECAR] if path.is_file()])
     made = "calibration.json, calibration.png" + (", comparison.png" if config.compare else "")
     return "\n".join([*lines, f"{len(measures)} pairs; {run}: {made}", f"Next: {_next(run)}"])
+
+
+def _calibrate_fields(config: CalibrateConfig, run: Path, archive: str) -> str:
+    from atmodist.fields.archive import Archive
+
+    with Archive(archive) as opened:  # says at once, before TensorFlow loads, what is wrong with it
+        opened.time.select(config.start, config.end)
+    load_tensorflow()
+    from atmodist.learning.saving import load_network
+    from atmodist.metric import calibration as library
+
+    stages = list(load_network(run / "encoder.keras").output)
+    result = library.calibrate_fields(
+        run,
+        archive,
+        max_label=config.max_temporal_distance,
+        start=config.start,
+        end=config.end,
+        combinations=_combinations(config, stages),
+    )
+    result.save(run / library.FILE_NAME)
+    library.draw_calibration(result, run / "calibration")
+    _write_manifest(run, config, [Path(archive)])
+    made = f"whole fields of {archive}; {run}: calibration.json, calibration.png"
+    return "\n".join([result.table(), made, f"Next: {_next(run)}"])
 
 
 def _compare(config: CalibrateConfig, run: Path, measures: Any, calibration: Any) -> str:

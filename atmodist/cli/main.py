@@ -29,7 +29,8 @@ def usage() -> str:
             "commands:",
             *lines,
             "",
-            "See also: rplearn-data (draw training pairs), rplearn-train (train a network).",
+            "See also: rplearn-data (draw training pairs), rplearn-train (train a network),",
+            "rplearn-eval (judge it).",
         ]
     )
 

@@ -99,3 +99,18 @@ def test_mistakes_in_paths_are_told_before_tensorflow_loads(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"
+
+
+def test_whole_fields_of_an_archive_have_a_calibration_of_their_own(run, tmp_path, capsys):
+    from atmodist.metric.calibration import Calibration
+    from atmodist.synthetic import generate_archive
+
+    archive = tmp_path / "a.h5"
+    generate_archive(archive, num_steps=14, num_rows=32, truncation=20)
+    arguments = [str(run), "--archive", str(archive), "--max_temporal_distance", "3"]
+    assert main(arguments) == 0
+    assert f"whole fields of {archive}" in capsys.readouterr().out
+    calibration = Calibration.load(run / "calibration.json")
+    assert calibration.curve("stage1").lag_hours.tolist() == [3.0, 6.0, 9.0]
+    assert main([*arguments, "--start", "2000-01-01"]) == 2
+    assert "no step between 2000-01-01 and the end" in capsys.readouterr().err
