@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from atmodist.cli import generate, inspect, rplearn_data, rplearn_train
+from atmodist.cli import calibrate, distance, generate, rplearn_data, rplearn_eval, rplearn_train
 from atmodist.cli.common import command_parser, run_command
 
 
@@ -49,11 +49,14 @@ def _quickstart(config: QuickstartConfig) -> str:
             *("--architecture", "resnet-tiny", "--epochs", str(config.epochs)),
         ],
     )
-    _run("atmodist inspect", inspect.main, [run])
+    _run("rplearn-eval", rplearn_eval.main, [run, "--archive", archive, "--lag", "4"])
+    _run("atmodist calibrate", calibrate.main, [run, "--num_resamples", "200"])
+    _run("atmodist distance", distance.main, [archive, "--lag", "4", "--metric", run])
     minutes = (time.monotonic() - start) / 60
     return (
-        f"Done in {minutes:.1f} minutes. Everything is in {folder}/; running it again changes "
-        "nothing.\nNext: atmodist ingest YOUR_FILES --output archive.h5, and the same commands."
+        f"Done in {minutes:.1f} minutes. Look at {run}/comparison.png and at the figures in "
+        f"{run}/evaluation/figures.\n"
+        "Next: atmodist ingest YOUR_FILES --output archive.h5, and the same commands."
     )
 
 
