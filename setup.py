@@ -33,6 +33,10 @@ EXTRAS = {
     "tensorboard": ["tensorboard>=2.18,<3"],
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
+# Other backends for saved networks and losses (KERAS_BACKEND=jax or torch). Large, hence not in
+# "all": on Linux a plain `pip install torch` brings several GB of CUDA.
+EXTRAS["jax"] = ["jax>=0.6,<1"]
+EXTRAS["torch"] = ["torch>=2.6,<3"]
 EXTRAS["dev"] = [
     "pytest>=8.3,<10",
     "hypothesis>=6.115,<7",

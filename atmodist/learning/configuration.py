@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-ArchitectureName = Literal["resnet-small", "resnet-tiny"]
+ArchitectureName = Literal["resnet-small", "resnet-tiny", "resnet-18", "resnet-101"]
 OptimizerName = Literal["sgd", "adamw"]
 ScheduleName = Literal["plateau", "cosine", "constant"]
 
@@ -41,6 +41,30 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "mirror": True,
             "reverse": True,
         },
+        "resnet-18": {  # as resnet-small, whose blocks, L2 and head it shares
+            "epochs": 60,
+            "batch_size": 128,
+            "optimizer": "sgd",
+            "learning_rate": 0.1,
+            "weight_decay": 0.0,
+            "schedule": "plateau",
+            "ema": 0.0,
+            "label_spread": 0.0,
+            "mirror": False,
+            "reverse": False,
+        },
+        "resnet-101": {  # Keras' network has no L2, so that the optimiser must decay its weights
+            "epochs": 60,
+            "batch_size": 64,
+            "optimizer": "adamw",
+            "learning_rate": 1e-3,
+            "weight_decay": 5e-2,
+            "schedule": "cosine",
+            "ema": 0.0,
+            "label_spread": 0.0,
+            "mirror": False,
+            "reverse": False,
+        },
     }
 )
 
@@ -57,8 +81,9 @@ class TrainingConfig:
     output: Path = Path("run")
     """Folder for checkpoints, logs and the trained network."""
     architecture: ArchitectureName = "resnet-small"
-    """The network; resnet-tiny is for CPUs and patches of 32 or 64 grid points. Settings that are
-    null below come from its recipe."""
+    """The network. resnet-tiny is for CPUs and patches of 32 or 64 grid points, resnet-101 for
+    accelerators; all but resnet-tiny need patches of a multiple of 32. Settings that are null below
+    come from its recipe."""
     epochs: int | None = None
     """Number of epochs."""
     steps_per_epoch: int | None = None

@@ -8,6 +8,8 @@ backend of Keras and loads without this package.
 `resnet-small` is the reference network. Its parameter count fixes what the papers leave open: the
 3×3 convolutions have no bias (those of the head do), the 8×8 stem has one, and a shortcut that
 changes the number of channels is a bare 1×1 convolution (no bias, no batch normalisation).
+`resnet-18` is the network of He et al. (2016); `resnet-101` is the one that comes with Keras, with
+fresh weights: nothing is ever downloaded.
 """
 
 from collections.abc import Callable
@@ -24,11 +26,11 @@ InputShape = tuple[int | None, int | None, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A row of basic blocks that ends in a named feature map.
+    """A row of residual blocks that ends in a named feature map.
 
     Attributes:
         filters: Channels of the feature map.
-        blocks: Number of basic blocks (two 3×3 convolutions each).
+        blocks: Number of blocks; ours are basic ones, two 3×3 convolutions each.
         stride: Stride of the first block.
     """
 
@@ -48,8 +50,9 @@ class ResidualSpec:
         stem_bias: Whether it has a bias.
         stem_pool: Whether a 3×3 max-pooling of stride 2 follows.
         stages: The stages, finest first.
+        normalized_shortcut: Batch normalisation follows the strided 1×1 convolution of a shortcut.
         smooth_shortcut: A shortcut is average pooling, a 1×1 convolution and batch normalisation,
-            instead of a bare strided 1×1 convolution, which drops three of four points.
+            instead of a strided 1×1 convolution, which drops three of four points.
         l2: Weight of the sum of squared kernels in the loss.
         momentum: Share of the old moving statistics kept per step by batch normalisation.
         epsilon: Added to variances by batch normalisation.
@@ -61,6 +64,7 @@ class ResidualSpec:
     stages: tuple[Stage, ...]
     stem_bias: bool = False
     stem_pool: bool = False
+    normalized_shortcut: bool = False
     smooth_shortcut: bool = False
     l2: float = 0.0
     momentum: float = 0.99
@@ -110,14 +114,15 @@ class ResidualSpec:
         return layers.ReLU(name=output or f"{name}_relu")(y)
 
     def _shortcut(self, x: Any, filters: int, stride: int, name: str) -> Any:
-        if not self.smooth_shortcut:
-            return self.convolution(filters, 1, stride=stride, name=f"{name}_conv")(x)
-        if stride != 1:
+        if self.smooth_shortcut and stride != 1:
             x = layers.AveragePooling2D(
                 stride, padding="same", data_format=CHANNELS_LAST, name=f"{name}_pool"
             )(x)
-        x = self.convolution(filters, 1, name=f"{name}_conv")(x)
-        return self.normalization(f"{name}_norm")(x)
+            stride = 1
+        x = self.convolution(filters, 1, stride=stride, name=f"{name}_conv")(x)
+        if self.smooth_shortcut or self.normalized_shortcut:
+            x = self.normalization(f"{name}_norm")(x)
+        return x
 
 
 def residual_encoder(spec: ResidualSpec, input_shape: InputShape) -> keras.Model:
@@ -156,6 +161,35 @@ def residual_encoder(spec: ResidualSpec, input_shape: InputShape) -> keras.Model
                 output=name if block == stage.blocks else "",
             )
         outputs[name] = x
+    return keras.Model(inputs, outputs, name="encoder")
+
+
+def keras_resnet_101(spec: ResidualSpec, input_shape: InputShape) -> keras.Model:
+    """Builds Keras' own ResNet-101, without its classifier.
+
+    Its blocks are bottlenecks, its convolutions have biases and no L2, and it pads with zeros on
+    both sides alike (3 before the stem, 1 before the pooling).
+
+    Args:
+        spec: What Keras builds, to find the stages by; `stage1` to `stage4` are the last layers of
+            its groups conv2 to conv5.
+        input_shape: (latitude, longitude, channel); None where any extent shall do.
+
+    Returns:
+        A model like that of `residual_encoder`.
+    """
+    check_input_shape(input_shape, spec.stride)
+    inputs = keras.Input(input_shape, name="field")
+    configured = keras.config.image_data_format()
+    keras.config.set_image_data_format(CHANNELS_LAST)  # Keras asks nobody else here
+    try:
+        whole = keras.applications.ResNet101(weights=None, include_top=False, input_tensor=inputs)
+    finally:
+        keras.config.set_image_data_format(configured)
+    outputs = {}
+    for number, stage in enumerate(spec.stages, start=1):
+        last = whole.get_layer(f"conv{number + 1}_block{stage.blocks}_out")
+        outputs[f"stage{number}"] = layers.Identity(name=f"stage{number}")(last.output)
     return keras.Model(inputs, outputs, name="encoder")
 
 
@@ -201,7 +235,7 @@ class Architecture:
 
     Attributes:
         name: As users type it.
-        spec: What its blocks are like; heads are built from the same.
+        spec: What its stages and blocks are like; heads are built from the same.
         head: The pretext head.
         build: Makes the encoder from `spec` and an input shape.
     """
@@ -215,6 +249,14 @@ class Architecture:
         """Builds an encoder with fresh weights; see `residual_encoder`."""
         return self.build(self.spec, input_shape)
 
+
+REFERENCE_HEAD = HeadSpec(
+    stages=(
+        Stage(filters=128, blocks=0, stride=2),
+        Stage(filters=128, blocks=0),
+    ),
+    bias=True,
+)
 
 ARCHITECTURES = {
     architecture.name: architecture
@@ -235,13 +277,7 @@ ARCHITECTURES = {
                 ),
                 l2=1e-4,
             ),
-            head=HeadSpec(
-                stages=(
-                    Stage(filters=128, blocks=0, stride=2),
-                    Stage(filters=128, blocks=0),
-                ),
-                bias=True,
-            ),
+            head=REFERENCE_HEAD,
         ),
         # For CPUs and patches of 32 or 64: features stay fine (stride 4), because fields that are
         # hours apart differ by small displacements, which the head must see before it averages.
@@ -268,6 +304,42 @@ ARCHITECTURES = {
                 dense_bias=True,
             ),
         ),
+        Architecture(
+            name="resnet-18",
+            spec=ResidualSpec(
+                stem_filters=64,
+                stem_kernel=7,
+                stem_stride=2,
+                stem_pool=True,
+                stages=(
+                    Stage(filters=64, blocks=2),
+                    Stage(filters=128, blocks=2, stride=2),
+                    Stage(filters=256, blocks=2, stride=2),
+                    Stage(filters=512, blocks=2, stride=2),
+                ),
+                normalized_shortcut=True,
+                l2=1e-4,
+            ),
+            head=REFERENCE_HEAD,
+        ),
+        Architecture(
+            name="resnet-101",
+            spec=ResidualSpec(
+                stem_filters=64,
+                stem_kernel=7,
+                stem_stride=2,
+                stem_bias=True,
+                stem_pool=True,
+                stages=(
+                    Stage(filters=256, blocks=3),
+                    Stage(filters=512, blocks=4, stride=2),
+                    Stage(filters=1024, blocks=23, stride=2),
+                    Stage(filters=2048, blocks=3, stride=2),
+                ),
+            ),
+            head=REFERENCE_HEAD,
+            build=keras_resnet_101,
+        ),
     )
 }
 
@@ -275,7 +347,7 @@ ARCHITECTURES = {
 def architecture(name: str) -> Architecture:
     """Returns the architecture called `name`."""
     if name not in ARCHITECTURES:
-        known = ", ".join(sorted(ARCHITECTURES))
+        known = ", ".join(ARCHITECTURES)
         raise ValueError(f"there is no architecture {name!r}; choose one of: {known}.")
     return ARCHITECTURES[name]
 

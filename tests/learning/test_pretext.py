@@ -29,6 +29,16 @@ def test_resnet_tiny_stays_tiny():
     assert pretext_model("resnet-tiny", (64, 64, 2), 8).count_params() == 371_816
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size"), [("resnet-18", 12_537_856), ("resnet-101", 47_548_864)])
+def test_larger_networks_share_the_reference_head(name, size):
+    model = pretext_model(name, (160, 160, 2), 23)
+    features = encoder_of(model).output["stage4"].shape[-1]
+    # two 3x3 convolutions to 128 with bias and batch normalisation, then 3 x 3 x 128 to 23
+    head = 9 * 128 * (2 * features + 128) + 2 * 5 * 128 + 9 * 128 * 23
+    assert model.count_params() == encoder_of(model).count_params() + head == size
+
+
 def test_the_earlier_field_comes_first_at_every_place():
     features = np.arange(4 * 2 * 3 * 5, dtype=np.float32).reshape(4, 2, 3, 5)
     joined = np.asarray(side_by_side(features))
