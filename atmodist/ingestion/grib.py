@@ -14,6 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from atmodist.fields.grid import gauss_latitudes
+from atmodist.ingestion.grib_sections import check_message, check_messages
 from atmodist.ingestion.recognition import (
     BrokenFileError,
     Contents,
@@ -40,6 +42,9 @@ _KINDS = {
     "reduced_ll": "reduced grids are not supported yet; interpolate to a regular one",
 }
 _MISSING = 9.999e33
+_LARGEST_GAUSS_NUMBER = 8000  # rows between a pole and the equator; a kilometre apart
+# What comes of numbers in damaged headers, here and in eccodes.
+_FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, MemoryError)
 
 
 def import_eccodes() -> ModuleType:
@@ -61,6 +66,67 @@ def scan_grib(path: str, selection: Selection) -> Contents:
         BrokenFileError: If it is damaged or cut short.
         UnsupportedFileError: If a wanted field is on a grid that is not read, or in other units.
     """
+    with _reporting(path):
+        check_messages(path)
+        return _scan(path, selection)
+
+
+class GribReader:
+    """Reads fields of one GRIB file."""
+
+    held_bytes = 0  # between reads
+
+    def __init__(self, path: str):
+        self._path = path
+        self._orientations: dict[str, Orientation] = {}
+
+    def read(self, name: str, place: tuple[int, ...]) -> np.ndarray:
+        """Reads one field.
+
+        Args:
+            name: Its short name; for messages only.
+            place: Offset of the message in the file, and number of the field within it.
+
+        Returns:
+            (latitude, longitude), north to south, missing values as NaN.
+        """
+        eccodes = import_eccodes()
+        offset, number = place
+        with _reporting(self._path), _opened(self._path) as file:
+            check_message(file, offset, self._path)
+            file.seek(offset)
+            for _ in range(number + 1):
+                handle = eccodes.codes_grib_new_from_file(file)
+            if handle is None:
+                raise BrokenFileError(f"{self._path}: {name} is no longer where it was")
+            try:
+                return self._values(eccodes, handle)
+            finally:
+                eccodes.codes_release(handle)
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+    def _values(self, eccodes: ModuleType, handle: Any) -> np.ndarray:
+        message = _Message(eccodes, handle)
+        section = str(message["md5GridSection"])
+        if section not in self._orientations:
+            self._orientations[section] = _orientation(message)
+        eccodes.codes_set(handle, "missingValue", _MISSING)
+        values = eccodes.codes_get_values(handle)
+        values[values == _MISSING] = np.nan  # whether by a bitmap or by the packing
+        columns, rows = int(message["Ni"]), int(message["Nj"])
+        if message["jPointsAreConsecutive"]:
+            field = values.reshape(columns, rows).T
+        else:
+            field = values.reshape(rows, columns)
+        return self._orientations[section].apply(field)
+
+
+def _scan(path: str, selection: Selection) -> Contents:
     found: dict[tuple[str, str, Level, int], list[tuple[int, int, int]]] = {}
     grids: dict[str, int] = {}
     orientations: list[Orientation] = []
@@ -83,6 +149,7 @@ def scan_grib(path: str, selection: Selection) -> Contents:
         notes += [note] if note else []
         grid = str(message["md5GridSection"])
         if grid not in grids:
+            _require_all_points(message, path, name)
             grids[grid] = len(orientations)
             orientations.append(_orientation(message))
         key = (variable, name, level, grids[grid])
@@ -94,56 +161,6 @@ def scan_grib(path: str, selection: Selection) -> Contents:
         times, places = table[:, 0], table[:, 1:]
         series.append(Series(variable, name, level, turn.grid, turn.flipped, times, places))
     return Contents(path, "standard", tuple(series), tuple(sorted(others)), tuple(set(notes)))
-
-
-class GribReader:
-    """Reads fields of one GRIB file."""
-
-    def __init__(self, path: str):
-        self._path = path
-        self._orientations: dict[str, Orientation] = {}
-
-    def read(self, name: str, place: tuple[int, ...]) -> np.ndarray:
-        """Reads one field.
-
-        Args:
-            name: Its short name; for messages only.
-            place: Offset of the message in the file, and number of the field within it.
-
-        Returns:
-            (latitude, longitude), north to south, missing values as NaN.
-        """
-        eccodes = import_eccodes()
-        offset, number = place
-        with _reporting(self._path), _opened(self._path) as file:
-            file.seek(offset)
-            for _ in range(number + 1):
-                handle = eccodes.codes_grib_new_from_file(file)
-            if handle is None:
-                raise BrokenFileError(f"{self._path}: {name} is no longer where it was")
-            try:
-                return self._values(eccodes, handle)
-            finally:
-                eccodes.codes_release(handle)
-
-    def close(self) -> None:
-        """Nothing stays open."""
-
-    def _values(self, eccodes: ModuleType, handle: Any) -> np.ndarray:
-        message = _Message(eccodes, handle)
-        section = str(message["md5GridSection"])
-        if section not in self._orientations:
-            self._orientations[section] = _orientation(message)
-        eccodes.codes_set(handle, "missingValue", _MISSING)
-        values = eccodes.codes_get_values(handle)
-        if message["bitmapPresent"]:
-            values[values == _MISSING] = np.nan
-        columns, rows = int(message["Ni"]), int(message["Nj"])
-        if message["jPointsAreConsecutive"]:
-            field = values.reshape(columns, rows).T
-        else:
-            field = values.reshape(rows, columns)
-        return self._orientations[section].apply(field)
 
 
 class _Message:
@@ -161,14 +178,11 @@ class _Message:
         except self._eccodes.KeyValueNotFoundError:
             return default
 
-    def array(self, key: str) -> np.ndarray:
-        return np.asarray(self._eccodes.codes_get_array(self._handle, key), np.float64)
-
 
 def _messages(path: str) -> Iterator[tuple[_Message, tuple[int, int]]]:
     """Yields headers, each with its offset and its number among the fields of one message."""
     eccodes = import_eccodes()
-    with _reporting(path), _opened(path) as file:
+    with _opened(path) as file:
         last, number = -1, 0
         while True:
             handle = eccodes.codes_grib_new_from_file(file, headers_only=True)
@@ -202,10 +216,12 @@ def _reporting(path: str) -> Iterator[None]:
     eccodes = import_eccodes()
     try:
         yield
+    except (BrokenFileError, UnsupportedFileError):
+        raise
     except eccodes.PrematureEndOfFileError:
         raise BrokenFileError(f"{path} is cut short") from None
-    except eccodes.CodesInternalError as error:
-        raise BrokenFileError(f"{path} is damaged ({error})") from None
+    except (eccodes.CodesInternalError, *_FAULTS) as error:
+        raise BrokenFileError(f"{path} is damaged ({error})") from error
 
 
 def _level(message: _Message, name: str) -> Level:
@@ -226,12 +242,20 @@ def _valid_seconds(message: _Message, path: str) -> int:
         raise BrokenFileError(f"{path} has the impossible valid date {date}") from None
 
 
+def _require_all_points(message: _Message, path: str, name: str) -> None:
+    columns, rows = int(message["Ni"]), int(message["Nj"])
+    points = int(message["numberOfDataPoints"])
+    if min(columns, rows) < 2 or columns * rows != points:
+        raise BrokenFileError(
+            f"{path} is damaged: {name} has {points} points, on a grid of {rows} x {columns}"
+        )
+
+
 def _orientation(message: _Message) -> Orientation:
     columns, rows = int(message["Ni"]), int(message["Nj"])
     ends = [float(message[f"latitudeOf{end}GridPointInDegrees"]) for end in ("First", "Last")]
     if str(message["gridType"]) == "regular_gg":
-        latitude = np.sort(message.array("distinctLatitudes"))
-        latitude = latitude if ends[0] < ends[1] else latitude[::-1]
+        latitude = _gauss_rows(int(message["N"]), ends, rows)
     else:
         latitude = np.linspace(ends[0], ends[1], rows)
     west, east = (
@@ -245,3 +269,14 @@ def _orientation(message: _Message) -> Orientation:
         spacing = 360.0 / columns
     longitude = west + spacing * np.arange(columns)
     return Orientation(latitude, longitude[::-1] if message["iScansNegatively"] else longitude)
+
+
+def _gauss_rows(number: int, ends: list[float], rows: int) -> np.ndarray:
+    """Latitudes of the 2 N Gauss rows between two of them; eccodes has crashed over wrong ones."""
+    if not 1 <= number <= _LARGEST_GAUSS_NUMBER:
+        raise ValueError(f"Gauss grid N{number}")
+    every = gauss_latitudes(2 * number)
+    latitude = every[(every < max(ends) + 0.5 / number) & (every > min(ends) - 0.5 / number)]
+    if len(latitude) != rows:
+        raise ValueError(f"{rows} rows between {ends[0]} and {ends[1]} of the Gauss grid N{number}")
+    return latitude[::-1] if ends[0] < ends[1] else latitude

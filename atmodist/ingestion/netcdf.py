@@ -113,9 +113,18 @@ class NetcdfReader:
             orientation = Orientation(self._dataset[rows].values, self._dataset[columns].values)
             return orientation.apply(self._field(array, rows, columns, place))
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the blocks that are kept for later reads."""
+        return sum(block.nbytes for block in self._blocks.values())
+
+    def release(self) -> None:
+        """Frees the blocks; they will be read again if need be."""
+        self._blocks.clear()
+
     def close(self) -> None:
         """Closes the file."""
-        self._blocks.clear()
+        self.release()
         self._dataset.close()
 
     def _field(

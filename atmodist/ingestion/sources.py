@@ -23,6 +23,7 @@ from atmodist.ingestion.recognition import (
 Format = Literal["grib", "netcdf"]
 
 OPEN_FILES = 8  # kept open at once by one reader
+HELD_BYTES = 256 << 20  # of what all open files keep for later reads: a block of either wind
 _IGNORED = (".idx", ".json", ".txt", ".md", ".md5", ".xml", ".py", ".csv", ".html", ".log")
 _HEAD_BYTES = 1024
 
@@ -32,6 +33,13 @@ class FileReader(Protocol):
 
     def read(self, name: str, place: tuple[int, ...]) -> np.ndarray:
         """Returns the field at a place, (latitude, longitude), oriented as in `Series.grid`."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of what is kept for later reads."""
+
+    def release(self) -> None:
+        """Frees that memory."""
 
     def close(self) -> None:
         """Closes the file."""
@@ -112,7 +120,7 @@ def scan_file(path: str, selection: Selection) -> Contents:
 
 
 class FieldReader:
-    """Reads fields of many files, keeping the latest few open."""
+    """Reads fields of many files, keeping the latest few open, within a bound of memory."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, FileReader] = OrderedDict()
@@ -136,12 +144,22 @@ class FieldReader:
                 self._open.popitem(last=False)[1].close()
             self._open[path] = _open_reader(path)
         self._open.move_to_end(path)
-        return self._open[path].read(name, place)
+        field = self._open[path].read(name, place)
+        self._release_oldest()
+        return field
 
     def close(self) -> None:
         """Closes all files."""
         while self._open:
             self._open.popitem()[1].close()
+
+    def _release_oldest(self) -> None:
+        held = {path: reader.held_bytes for path, reader in self._open.items()}
+        for path in list(held)[:-1]:
+            if sum(held.values()) <= HELD_BYTES:
+                return
+            self._open[path].release()
+            held[path] = 0
 
 
 def _open_reader(path: str) -> FileReader:

@@ -67,12 +67,19 @@ def write_grib(
     south_first: bool = False,
     forecast: bool = False,
     missing: int = 0,
+    gauss_number: int | None = None,
     mode: str = "wb",
 ) -> str:
-    """Writes one message per step and name; `forecast`: steps are lead times of one run."""
+    """Writes one message per step and name.
+
+    Args:
+        forecast: Steps are lead times of one run.
+        gauss_number: Of the whole Gauss grid, where `grid` is a part of it.
+    """
     import eccodes as ec
 
-    kind = "gg" if grid.kind == "gauss" else "ll"
+    gauss_number = grid.shape[0] // 2 if grid.kind == "gauss" else gauss_number
+    kind = "gg" if gauss_number else "ll"
     with path.open(mode) as file:
         for step in steps:
             fields = dict(zip(("u", "v", "vo"), rotation(step, grid), strict=True))
@@ -99,7 +106,7 @@ def write_grib(
                     "bitsPerValue": 24,
                 }
                 if kind == "gg":
-                    keys["N"] = rows // 2
+                    keys["N"] = gauss_number
                 else:
                     keys["jDirectionIncrementInDegrees"] = float(
                         grid.latitude[0] - grid.latitude[1]

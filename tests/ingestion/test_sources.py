@@ -1,5 +1,7 @@
 """Files are recognised by their content, and each layout gives the same oriented field."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.grid import Grid, make_grid
+from atmodist.ingestion import sources
 from atmodist.ingestion.recognition import (
     BrokenFileError,
     Level,
@@ -307,6 +310,28 @@ def test_missing_values_of_grib_are_nan(tmp_path):
     assert np.isnan(read(contents, only(contents))).sum() == 5
 
 
+def test_missing_values_that_the_packing_marks_are_nan(tmp_path):
+    import eccodes as ec
+
+    path, lost = tmp_path / "a", 7
+    with Path(write_grib(tmp_path / "whole", [0])).open("rb") as whole, path.open("wb") as file:
+        for _ in range(2):
+            handle = ec.codes_grib_new_from_file(whole)
+            values = ec.codes_get_values(handle)
+            ec.codes_set(handle, "packingType", "grid_complex_spatial_differencing")
+            ec.codes_set(handle, "missingValueManagementUsed", 1)
+            ec.codes_set(handle, "missingValue", 9999.0)
+            values[:lost] = 9999.0
+            ec.codes_set_values(handle, values)
+            assert not ec.codes_get(handle, "bitmapPresent")
+            ec.codes_write(handle, file)
+    contents = scan(path)
+    field = read(contents, only(contents))
+    assert np.isnan(field).sum() == np.isnan(field[0, :lost]).sum() == lost
+    # its scale is a power of two, chosen by eccodes
+    assert_allclose(field[1:], rotation(0)[0][1:], rtol=0, atol=8 * GRIB_PRECISION)
+
+
 def test_a_grib_variable_may_be_named_by_its_parameter(tmp_path):
     path = write_grib(tmp_path / "a", [0])
     assert only(scan(path, names={EAST: "131"})).name == "u"
@@ -375,6 +400,58 @@ def test_a_damaged_grib_message_is_found_when_it_is_read(tmp_path):
         read(contents, only(contents, "northward_wind"))
 
 
+def read_with_wrong_bits(path, seed):
+    """Reads a file with one wrong bit in its headers, again and again; returns errors."""
+    content, errors = Path(path).read_bytes(), []
+    for bit in np.random.default_rng(seed).permutation(8 * 120)[:200]:
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        Path(path).write_bytes(changed)
+        try:
+            contents = scan(path)
+            for series in contents.series:
+                read(contents, series)
+        except (BrokenFileError, UnsupportedFileError) as error:
+            errors.append(str(error))
+    return errors
+
+
+@pytest.mark.parametrize("kind", ["regular", "gauss"])
+@pytest.mark.parametrize("edition", [1, 2])
+def test_damaged_headers_of_grib_are_reported_whatever_bit_is_wrong(tmp_path, kind, edition):
+    path = write_grib(tmp_path / "a", [0], edition=edition, grid=make_grid(kind, 12))
+    code = (
+        "import sys\nfrom tests.ingestion.test_sources import read_with_wrong_bits\n"
+        f"errors = read_with_wrong_bits({path!r}, {edition})\n"
+        f"print(len(errors), all({path!r} in error for error in errors))"
+    )
+    # In a process of its own, which eccodes has been seen to end.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr[-2000:]
+    count, named = done.stdout.split()
+    assert int(count) > 20
+    assert named == "True"
+
+
+def test_regional_gaussian_grib(tmp_path):
+    whole = make_grid("gauss", 24)
+    grid = Grid(whole.latitude[3:11], whole.longitude[2:20])
+    path = write_grib(tmp_path / "a", [0, 1], grid=grid, gauss_number=12)
+    assert_holds_rotation(path, grid=grid, atol=GRIB_PRECISION)
+
+
+def test_a_grib_grid_that_does_not_hold_its_points_is_damaged(tmp_path):
+    import eccodes as ec
+
+    with Path(write_grib(tmp_path / "whole", [0])).open("rb") as whole:
+        handle = ec.codes_grib_new_from_file(whole)
+    ec.codes_set(handle, "Ni", 35)
+    with (tmp_path / "a").open("wb") as file:
+        ec.codes_write(handle, file)
+    with pytest.raises(BrokenFileError, match="a is damaged: u has 684 points, on a grid of 19 x"):
+        scan(tmp_path / "a")
+
+
 def test_spherical_harmonics_are_not_supported_yet(tmp_path):
     import eccodes as ec
 
@@ -414,6 +491,23 @@ def test_reader_closes_older_files(tmp_path):
         for step, path in enumerate(paths):
             assert_allclose(reader.read(path, "u", (0,)), rotation(step)[0], atol=1e-12)
     assert len(reader._open) <= 8
+    reader.close()
+
+
+def test_open_files_share_a_bound_of_memory(tmp_path, monkeypatch):
+    content = dataset(range(12))
+    block = 12 * GRID.shape[0] * GRID.shape[1] * 8
+    paths = [write_netcdf(tmp_path / f"{i}.nc", content, encoding={
+        "u": {"chunksizes": (12, *GRID.shape)}, "v": {"chunksizes": (12, *GRID.shape)},
+    }) for i in range(10)]  # fmt: skip
+    monkeypatch.setattr(sources, "HELD_BYTES", 4 * block)
+    reader = FieldReader()
+    for path in paths:
+        for step in range(2):
+            for name in ("u", "v"):
+                reader.read(path, name, (step,))
+                assert sum(item.held_bytes for item in reader._open.values()) <= 4 * block
+        assert reader._open[path].held_bytes == 2 * block  # those in use are kept
     reader.close()
 
 
