@@ -77,7 +77,8 @@ def _calibrate(config: CalibrateConfig) -> str:
     records = open_records(config.records or _records_of(run))
     records.shards(config.split)  # a wrong name is a mistake worth telling before anything loads
     load_tensorflow()
-    from atmodist.metric import calibration as library
+    from atmodist.metric import calibrating as library
+    from atmodist.metric.calibration import FILE_NAME
     from atmodist.metric.pair_measures import PIXEL_MEASURES
 
     measures = library.measure_folder(
@@ -94,7 +95,7 @@ def _calibrate(config: CalibrateConfig) -> str:
         combinations=_combinations(config, measures.stages),
         **library.provenance(run, records, config.split, len(measures)),
     )
-    result.save(run / library.FILE_NAME)
+    result.save(run / FILE_NAME)
     library.draw_calibration(result, run / "calibration")
     lines = [result.table()]
     if config.compare:
@@ -111,7 +112,8 @@ def _calibrate_fields(config: CalibrateConfig, run: Path, archive: str) -> str:
         opened.time.select(config.start, config.end)
     load_tensorflow()
     from atmodist.learning.saving import load_network
-    from atmodist.metric import calibration as library
+    from atmodist.metric import calibrating as library
+    from atmodist.metric.calibration import FILE_NAME
 
     stages = list(load_network(run / "encoder.keras").output)
     result = library.calibrate_fields(
@@ -122,7 +124,7 @@ def _calibrate_fields(config: CalibrateConfig, run: Path, archive: str) -> str:
         end=config.end,
         combinations=_combinations(config, stages),
     )
-    result.save(run / library.FILE_NAME)
+    result.save(run / FILE_NAME)
     library.draw_calibration(result, run / "calibration")
     _write_manifest(run, config, [Path(archive)])
     made = f"whole fields of {archive}; {run}: calibration.json, calibration.png"

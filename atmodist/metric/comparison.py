@@ -21,7 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from atmodist.metric.calibration import Calibration, combined_distance, weights_text
+from atmodist.metric.calibrating import combined_distance
+from atmodist.metric.calibration import Calibration, weights_text
 from atmodist.metric.pair_measures import PairMeasures
 from atmodist.outputs import atomic_path
 

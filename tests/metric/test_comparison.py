@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.metric.calibration import calibrate_measures
+from atmodist.metric.calibrating import calibrate_measures
 from atmodist.metric.comparison import (
     block_resample,
     compare,
