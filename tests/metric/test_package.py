@@ -27,7 +27,7 @@ def run(tmp_path_factory):
     normalization = made_normalization()
     save_network(made_encoder(), folder / "encoder.keras")
     normalization.save(folder / "normalization.json")
-    config = {"architecture": "resnet-tiny", "records": "/home/somebody/pairs", "seed": 7}
+    config = {"architecture": "resnet-tiny", "records": "/disk/somebody/pairs", "seed": 7}
     write_json(
         folder / "manifest.json",
         {
@@ -35,7 +35,7 @@ def run(tmp_path_factory):
             "config": config,
             "seed": 7,
             "versions": {"keras": "3.15"},
-            "inputs": {"/home/somebody/pairs/train.tfrecord": "sha256:0"},
+            "inputs": {"/disk/somebody/pairs/train.tfrecord": "sha256:0"},
             "normalization": normalization.identity,
             "num_train": 1234,
             "best_epoch": 3,
