@@ -9,7 +9,7 @@ or its plain copy without averaging. The moving statistics of batch normalisatio
 along with the weights: statistics of the latest weights would not fit averaged ones (on
 real winds: accuracy 0.59 with averaged statistics, 0.57 with the latest).
 
-The loss is the cross-entropy against the label, or a bell around it, plus the network's L2 penalty.
+The loss is the task's, plus the network's L2 penalty.
 "sgd" clips the gradient of each variable by itself to norm 5, which is what `clipnorm` means in the
 reference (Keras' `SGD(momentum=0.9, clipnorm=5.0)`); "adamw" does not clip.
 """
@@ -23,48 +23,52 @@ import tensorflow as tf
 
 from atmodist.learning.acceleration import training_copy
 from atmodist.learning.configuration import TrainingConfig
+from atmodist.learning.tasks.task import Task
 
 MOMENTUM = 0.9
 CLIP_NORM = 5.0
-SUMMED = ("loss", "penalty", "accuracy", "gradient_norm")  # over steps, without waiting for them
 
 
 class Optimization:
     """A network being trained.
 
     Args:
-        network: Maps pairs to logits; receives the weights to be evaluated and saved.
+        network: Maps inputs to outputs; receives the weights to be evaluated and saved.
+        task: Knows what is wrong with the outputs.
         config: With no setting left open.
         fused: Whether batch normalisation trains in one kernel; see `acceleration`.
     """
 
-    def __init__(self, network: keras.Model, config: TrainingConfig, *, fused: bool = True):
+    def __init__(
+        self, network: keras.Model, task: Task, config: TrainingConfig, *, fused: bool = True
+    ):
         self.network = network
         self.trained = training_copy(network, fused=fused)
         self.ema = float(config.ema or 0.0)
         self.optimizer = make_optimizer(config)
         self.optimizer.build(self.trained.trainable_variables)
-        num_classes = network.output.shape[-1]
-        self._targets = tf.constant(soft_targets(num_classes, config.label_spread or 0.0))
-        self._sums = tf.Variable(tf.zeros(len(SUMMED)))
+        self._task = task
+        # Summed over steps, without waiting for them.
+        self._summed = ("loss", "penalty", *task.measures, "gradient_norm")
+        self._sums = tf.Variable(tf.zeros(len(self._summed)))
         self._steps = 0
         self._step = tf.function(self._train_step, jit_compile=config.xla)
         self._average = tf.function(self._update_average, jit_compile=False)
         self._predict = tf.function(
-            lambda pairs: network(pairs, training=False), reduce_retracing=True
+            lambda inputs: network(inputs, training=False), reduce_retracing=True
         )
 
-    def step(self, pairs: Any, labels: Any, *, number: int, learning_rate: float) -> None:
+    def step(self, inputs: Any, targets: Any, *, number: int, learning_rate: float) -> None:
         """Takes one gradient step.
 
         Args:
-            pairs: (batch, 2, latitude, longitude, channel).
-            labels: (batch,), from 0.
+            inputs: What the network takes.
+            targets: What the loss of the task takes.
             number: Steps taken before.
             learning_rate: The size of this one.
         """
         self.optimizer.learning_rate = learning_rate
-        self._step(pairs, labels)
+        self._step(inputs, targets)
         self._steps += 1
         if self.ema:
             self._average(tf.constant(min(self.ema, (1 + number) / (10 + number)), tf.float32))
@@ -78,19 +82,20 @@ class Optimization:
         """Means over the steps since `reset`; waits for these to end.
 
         Returns:
-            `loss` (with its penalty), `penalty`, `accuracy` and `gradient_norm` (before clipping).
+            `loss` (with its penalty), `penalty`, the measures of the task and `gradient_norm`
+            (before clipping).
         """
         means = (self._sums.numpy() / max(self._steps, 1)).tolist()
-        return dict(zip(SUMMED, means, strict=True))
+        return dict(zip(self._summed, means, strict=True))
 
     def reset(self) -> None:
         """Starts the means of `losses` anew."""
-        self._sums.assign(tf.zeros(len(SUMMED)))
+        self._sums.assign(tf.zeros(len(self._summed)))
         self._steps = 0
 
-    def predict(self, pairs: Any) -> np.ndarray:
-        """Returns the logits of the evaluated network; call `synchronize` before."""
-        return self._predict(pairs).numpy()
+    def predict(self, inputs: Any) -> np.ndarray:
+        """Returns the outputs of the evaluated network; call `synchronize` before."""
+        return self._predict(inputs).numpy()
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything a step changes, as arrays."""
@@ -123,24 +128,20 @@ class Optimization:
             for number, variable in enumerate(variables)
         }
 
-    def _train_step(self, pairs: Any, labels: Any) -> None:
-        gradients, sums = self._gradients(pairs, labels)
+    def _train_step(self, inputs: Any, targets: Any) -> None:
+        gradients, sums = self._gradients(inputs, targets)
         self.optimizer.apply(gradients, self.trained.trainable_variables)
         self._sums.assign_add(sums)
 
-    def _gradients(self, pairs: Any, labels: Any) -> tuple[list[Any], Any]:
+    def _gradients(self, inputs: Any, targets: Any) -> tuple[list[Any], Any]:
         variables = [variable.value for variable in self.trained.trainable_variables]
         with tf.GradientTape() as tape:
-            logits = self.trained(pairs, training=True)
-            targets = tf.gather(self._targets, labels)
-            entropy = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-            loss = tf.reduce_mean(entropy)
+            loss, measures = self._task.loss(self.trained(inputs, training=True), targets)
             penalty = tf.add_n(self.trained.losses or [tf.zeros(())])
             total = loss + penalty
         gradients = tape.gradient(total, variables)
-        right = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
-        accuracy = tf.reduce_mean(tf.cast(right, tf.float32))
-        return gradients, tf.stack([total, penalty, accuracy, tf.linalg.global_norm(gradients)])
+        told = [measures[name] for name in self._task.measures]
+        return gradients, tf.stack([total, penalty, *told, tf.linalg.global_norm(gradients)])
 
     def _update_average(self, momentum: Any) -> None:
         for average, weight in zip(self.network.weights, self.trained.weights, strict=True):
@@ -154,20 +155,6 @@ def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     return optimizer
-
-
-def soft_targets(num_classes: int, spread: float) -> np.ndarray:
-    """Probabilities (label, class) to aim at: a bell of width σ = `spread` around the label.
-
-        p_k ∝ exp(-½ ((k - label) / σ)²), with Σ_k p_k = 1; all on the label for σ = 0
-
-    The bell says that a neighbour in time is a smaller mistake than a distant label.
-    """
-    distance = np.abs(np.subtract.outer(np.arange(num_classes), np.arange(num_classes)))
-    if spread == 0:
-        return (distance == 0).astype(np.float32)
-    bell = np.exp(-0.5 * (distance / spread) ** 2)
-    return (bell / bell.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def is_finite(losses: dict[str, float]) -> bool:

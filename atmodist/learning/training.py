@@ -6,9 +6,6 @@ one that was not. What is inside a step lives in `optimization`, what is in a ba
 `pair_source`; here is only the order of events.
 """
 
-import contextlib
-import csv
-import importlib.util
 import math
 import time
 from collections.abc import Iterator
@@ -26,14 +23,14 @@ from atmodist.learning.configuration import TrainingConfig
 from atmodist.learning.continuation import check_same_data, check_same_run, describe_source
 from atmodist.learning.optimization import Optimization, is_finite
 from atmodist.learning.pair_source import PairSource, open_source
-from atmodist.learning.pretext import encoder_of, pretext_model
+from atmodist.learning.pretext import encoder_of
+from atmodist.learning.run_log import RunLog, write_csv
 from atmodist.learning.saving import load_network, save_network
 from atmodist.learning.schedules import Schedule, make_schedule
-from atmodist.learning.scores import classification_scores, mean_scores
-from atmodist.outputs import atomic_path, plain_config, write_json, write_manifest
+from atmodist.learning.tasks.task import Scores, make_task
+from atmodist.outputs import plain_config, write_json, write_manifest
 
 PROGRESS = ("epoch", "step", "steps_per_epoch", "schedule", "history", "evaluations", "config")
-EVENTS = "tensorboard"  # folder within the output
 LOOK_EVERY = 20  # steps between two looks at the loss; a look waits for the accelerator
 LAST_EVALUATIONS = 5  # averaged in evaluation.json, lest a lucky one be reported
 
@@ -51,25 +48,21 @@ class TrainingResult:
         epochs: Epochs trained.
         best: Scores of the best epoch by evaluation loss, with `epoch`.
         last: Mean scores of the last evaluations.
-        num_last: How many these are.
+        report: Lines about them, for people.
     """
 
     output: Path
     epochs: int
-    best: dict[str, Any]
-    last: dict[str, Any]
-    num_last: int
+    best: Scores
+    last: Scores
+    report: str
 
     def summary(self) -> str:
         """How good it became, where it is, and what to run next."""
-        best, last = self.best, self.last
-        recall = " ".join("-" if value is None else f"{value:.2f}" for value in last["recall"])
         return (
-            f"trained   {self.epochs} epochs; the best is epoch {best['epoch']}, evaluation loss "
-            f"{best['loss']:.3f}\n"
-            f"accuracy  {last['accuracy']:.3f}, within one class {last['within_one']:.3f} (mean of "
-            f"the last {self.num_last} evaluations; chance is {1 / len(last['recall']):.3f})\n"
-            f"by label  1..{len(last['recall'])}: {recall}\n"
+            f"trained   {self.epochs} epochs; the best is epoch {self.best['epoch']}, evaluation "
+            f"loss {self.best['loss']:.3f}\n"
+            f"{self.report}\n"
             f"Wrote {self.output / 'encoder.keras'}; all scores are in "
             f"{self.output / 'evaluation.json'}. Next: atmodist inspect {self.output}"
         )
@@ -110,10 +103,8 @@ class TrainingRun:
         previous = self._previous_state()
         self.steps_per_epoch = self._count_steps()
         self.schedule: Schedule = make_schedule(config, self.num_epochs * self.steps_per_epoch)
-        network = pretext_model(
-            config.architecture, self.source.input_shape, self.source.num_classes
-        )
-        self.optimization = Optimization(network, config)
+        self.task = make_task(config, self.source)
+        self.optimization = Optimization(self.task.network(), self.task, config)
         self.output.mkdir(parents=True, exist_ok=True)
         if self.source.normalization is not None:
             self.source.normalization.save(self.output / "normalization.json")
@@ -130,7 +121,7 @@ class TrainingRun:
 
     def go_on(self) -> None:
         """Trains the epochs that are missing."""
-        writer = _summary_writer(self.output)
+        log = RunLog(self.output)
         done = self.epoch == self.num_epochs
         if done and not (self.evaluations and self.evaluations[-1]["epoch"] == self.epoch):
             self._add_evaluation()  # a longer run did not evaluate the epoch that is the last now
@@ -153,7 +144,8 @@ class TrainingRun:
             }
             self.history.append(row)
             self._save()
-            self._log(row, writer)
+            self._tell(row)
+            log.write(self.history)
 
     def finish(self) -> TrainingResult:
         """Writes the best network, its scores and the manifest."""
@@ -161,14 +153,13 @@ class TrainingRun:
         best_checkpoint = checkpoints.path(self.output, best["epoch"])
         network = load_network(best_checkpoint / checkpoints.NETWORK)
         last = self.evaluations[-LAST_EVALUATIONS:]
-        last_mean = {**mean_scores(last), "epochs": [scores["epoch"] for scores in last]}
+        last_mean = {**self.task.mean_scores(last), "epochs": [scores["epoch"] for scores in last]}
         save_network(network, self.output / "pretext.keras")
         save_network(encoder_of(network), self.output / "encoder.keras")
         write_json(
             self.output / "evaluation.json",
             {
-                "labels": list(range(1, self.source.num_classes + 1)),
-                "chance": 1 / self.source.num_classes,
+                **self.task.describe(),
                 "best": best,
                 "mean_of_last": last_mean,
                 "last": self.evaluations[-1],
@@ -186,21 +177,26 @@ class TrainingRun:
             best_epoch=best["epoch"],
         )
         return TrainingResult(
-            output=self.output, epochs=self.epoch, best=best, last=last_mean, num_last=len(last)
+            output=self.output,
+            epochs=self.epoch,
+            best=best,
+            last=last_mean,
+            report=self.task.report(last_mean, len(last)),
         )
 
     def _train_epoch(self) -> dict[str, float]:
         self.optimization.reset()
         batches = self.source.training_batches(self.epoch).take(self.steps_per_epoch)
+        batches = self.task.prepare(batches, self.epoch)
         label = f"epoch {self.epoch + 1}/{self.num_epochs}"
         with tqdm(total=self.steps_per_epoch, desc=label, unit="step", disable=None) as bar:
-            for number, (pairs, labels) in enumerate(batches, start=1):
+            for number, (inputs, targets) in enumerate(batches, start=1):
                 rate = self.schedule.learning_rate(self.step)
-                self.optimization.step(pairs, labels, number=self.step, learning_rate=rate)
+                self.optimization.step(inputs, targets, number=self.step, learning_rate=rate)
                 self.step += 1
                 if number % LOOK_EVERY == 0:
                     losses = self._checked_losses(rate)
-                    bar.set_postfix(loss=losses["loss"], accuracy=losses["accuracy"])
+                    bar.set_postfix({name: losses[name] for name in ("loss", *self.task.measures)})
                 bar.update()
         if number != self.steps_per_epoch:
             raise ValueError(
@@ -228,9 +224,8 @@ class TrainingRun:
         due = self.epoch % self.config.evaluate_every == 0 or self.epoch == self.num_epochs
         if due:
             self._add_evaluation()
-        names = ("loss", "accuracy", "within_one", "top3")
-        scores = self.evaluations[-1] if due else dict.fromkeys(names)
-        return {f"evaluation_{name}": scores[name] for name in names}
+        scores = self.evaluations[-1] if due else dict.fromkeys(self.task.scores)
+        return {f"evaluation_{name}": scores[name] for name in self.task.scores}
 
     def _add_evaluation(self) -> None:
         scores = self.evaluate()
@@ -241,16 +236,17 @@ class TrainingRun:
             )
         self.evaluations.append({"epoch": self.epoch, **scores})
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> Scores:
         """Scores the network on the evaluation split."""
-        logits, labels = [], []
+        return self.task.evaluate(self._evaluation_outputs())
+
+    def _evaluation_outputs(self) -> Iterator[tuple[np.ndarray, Any]]:
         batches = self.source.evaluation_batches()
         if self.config.evaluation_steps:
             batches = batches.take(self.config.evaluation_steps)
-        for pairs, truth in tqdm(batches, desc="evaluation", leave=False, disable=None):
-            logits.append(self.optimization.predict(pairs))
-            labels.append(np.asarray(truth))
-        return classification_scores(np.concatenate(logits), np.concatenate(labels))
+        batches = self.task.prepare(batches, None)
+        for inputs, targets in tqdm(batches, desc="evaluation", leave=False, disable=None):
+            yield self.optimization.predict(inputs), targets
 
     def _best(self) -> dict[str, Any]:
         return min(self.evaluations, key=lambda scores: scores["loss"])
@@ -276,28 +272,21 @@ class TrainingRun:
         if self.evaluations:
             best = self._best()
             kept.append(best["epoch"])
-            summary = {name: best[name] for name in ("epoch", "loss", "accuracy", "within_one")}
+            summary = {name: best[name] for name in ("epoch", *self.task.scores)}
             place = checkpoints.path(self.output, best["epoch"]).relative_to(self.output)
             write_json(self.output / "best.json", {**summary, "checkpoint": str(place)})
         if self.config.keep_checkpoints:
             checkpoints.prune(self.output, keep=self.config.keep_checkpoints, besides=kept)
 
-    def _log(self, row: dict[str, Any], writer: Any) -> None:
-        write_log(self.output / "log.csv", self.history)
-        if writer is not None:
-            with _naming_events(self.output), writer.as_default():
-                for name, value in row.items():
-                    if isinstance(value, int | float) and name not in ("epoch", "step"):
-                        tf.summary.scalar(name, value, step=row["step"])
-                writer.flush()
-        scores = "".join(
-            f", {name.replace('_', ' ')} {row[name]:.3f}"
-            for name in ("evaluation_loss", "evaluation_accuracy", "evaluation_within_one")
-            if row[name] is not None
+    def _tell(self, row: dict[str, Any]) -> None:
+        names = ["loss", *self.task.measures]
+        names += [f"evaluation_{name}" for name in self.task.scores]
+        scores = ", ".join(
+            f"{name.replace('_', ' ')} {row[name]:.3f}" for name in names if row[name] is not None
         )
         tqdm.write(
-            f"epoch {row['epoch']}/{self.num_epochs}: loss {row['loss']:.3f}, accuracy "
-            f"{row['accuracy']:.3f}{scores}, {row['pairs_per_second']:.0f} pairs/s"
+            f"epoch {row['epoch']}/{self.num_epochs}: {scores}, "
+            f"{row['pairs_per_second']:.0f} pairs/s"
         )
 
     def _previous_state(self) -> dict[str, Any] | None:
@@ -331,7 +320,7 @@ class TrainingRun:
             self.optimization.restore(arrays)
         except (KeyError, TypeError, ValueError) as error:
             raise checkpoints.damaged(self.output, self.epoch, error) from error
-        write_log(self.output / "log.csv", self.history)
+        write_csv(self.output / "log.csv", self.history)
         if self.epoch < self.num_epochs:
             tqdm.write(f"going on after epoch {self.epoch} of {self.output}")
 
@@ -352,33 +341,3 @@ class TrainingRun:
                 "ask for fewer, or make more records."
             )
         return asked
-
-
-def write_log(path: Path, history: list[dict[str, Any]]) -> None:
-    """Writes the CSV log of a run, one row per epoch."""
-    if not history:
-        return
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        rows = csv.DictWriter(file, fieldnames=list(history[0]))
-        rows.writeheader()
-        rows.writerows(history)
-
-
-def _summary_writer(output: Path) -> Any:
-    # TensorFlow does not install TensorBoard, and fails at the first scalar without it.
-    if importlib.util.find_spec("tensorboard") is None:
-        return None
-    with _naming_events(output):
-        return tf.summary.create_file_writer(str(output / EVENTS))
-
-
-@contextlib.contextmanager
-def _naming_events(output: Path) -> Iterator[None]:
-    # TensorFlow's own errors are no OSErrors, and would be searched for in the records.
-    try:
-        yield
-    except tf.errors.OpError as error:
-        reason = str(error.message).splitlines()[0]
-        raise OSError(
-            f"cannot write the log for TensorBoard in {output / EVENTS}: {reason}"
-        ) from error

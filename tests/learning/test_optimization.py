@@ -4,13 +4,19 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.learning.configuration import TrainingConfig
-from atmodist.learning.optimization import Optimization, make_optimizer, soft_targets
+from atmodist.learning.optimization import Optimization, make_optimizer
+from atmodist.learning.tasks.temporal_distance import TemporalDistance
 
 SGD = {"optimizer": "sgd", "learning_rate": 0.1}
 
 
 def config(**options):
     return TrainingConfig(records="pairs", architecture="resnet-tiny", **options).resolved()
+
+
+def optimize(settings, **options):
+    task = TemporalDistance(settings, (4, 4, 2), 3)
+    return Optimization(small_network(), task, settings, **options)
 
 
 def small_network():
@@ -31,7 +37,7 @@ def batches(count):
 
 
 def test_the_average_covers_weights_and_moving_statistics():
-    optimization = Optimization(small_network(), config(ema=0.9))
+    optimization = optimize(config(ema=0.9))
     expected = [np.array(w) for w in optimization.trained.get_weights()]
     for number, (pairs, labels) in enumerate(batches(4)):
         optimization.step(pairs, labels, number=number, learning_rate=0.1)
@@ -48,7 +54,7 @@ def test_the_average_covers_weights_and_moving_statistics():
 
 
 def test_without_average_the_latest_weights_are_evaluated():
-    optimization = Optimization(small_network(), config(ema=0.0))
+    optimization = optimize(config(ema=0.0))
     for number, (pairs, labels) in enumerate(batches(2)):
         optimization.step(pairs, labels, number=number, learning_rate=0.1)
     optimization.synchronize()
@@ -60,10 +66,10 @@ def test_without_average_the_latest_weights_are_evaluated():
 
 @pytest.mark.parametrize("options", [{"ema": 0.9}, {"ema": 0.0, **SGD}])
 def test_a_restored_state_goes_on_the_same(options):
-    whole, data = Optimization(small_network(), config(**options)), list(batches(4))
+    whole, data = optimize(config(**options)), list(batches(4))
     for number in range(2):
         whole.step(*data[number], number=number, learning_rate=0.1)
-    resumed = Optimization(small_network(), config(**options))
+    resumed = optimize(config(**options))
     resumed.restore({name: np.copy(array) for name, array in whole.state().items()})
     for number in range(2, 4):
         for optimization in (whole, resumed):
@@ -73,14 +79,14 @@ def test_a_restored_state_goes_on_the_same(options):
 
 
 def test_the_state_of_another_optimiser_is_refused():
-    sgd = Optimization(small_network(), config(**SGD))
-    adamw = Optimization(small_network(), config(optimizer="adamw"))
+    sgd = optimize(config(**SGD))
+    adamw = optimize(config(optimizer="adamw"))
     with pytest.raises(ValueError, match="another network or optimiser"):
         adamw.restore(sgd.state())
 
 
 def test_losses_are_means_over_steps_and_start_anew():
-    optimization = Optimization(small_network(), config(ema=0.0, **SGD))
+    optimization = optimize(config(ema=0.0, **SGD))
     singles = []
     for pairs, labels in batches(3):
         optimization.reset()
@@ -104,20 +110,9 @@ def test_sgd_clips_each_variable_by_itself():
 
 
 def test_weights_decay_but_biases_and_scales_do_not():
-    optimization = Optimization(small_network(), config(ema=0.0))
+    optimization = optimize(config(ema=0.0))
     uses = {
         v.path.split("/")[-1]: optimization.optimizer._use_weight_decay(v)
         for v in optimization.trained.trainable_variables
     }
     assert uses == {"kernel": True, "bias": False, "gamma": False, "beta": False}
-
-
-def test_targets_are_a_bell_around_the_label_that_sums_to_one():
-    targets = soft_targets(8, 0.7)
-    assert_allclose(targets.sum(axis=1), 1.0, rtol=1e-6)
-    assert (targets.argmax(axis=1) == np.arange(8)).all()
-    # ½ (1 / 0.7)² = 1.0204; the ratio holds at the edges too, where one side is missing
-    for label, neighbour in ((3, 4), (3, 2), (0, 1), (7, 6)):
-        ratio = targets[label, neighbour] / targets[label, label]
-        assert ratio == pytest.approx(np.exp(-0.5 / 0.49), rel=1e-5)
-    assert_array_equal(soft_targets(5, 0.0), np.eye(5))

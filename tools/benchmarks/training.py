@@ -94,7 +94,7 @@ def tensorflow_steps(batch_size: int, options: argparse.Namespace) -> dict[str, 
 
     from atmodist.learning import optimization
     from atmodist.learning.configuration import TrainingConfig
-    from atmodist.learning.pretext import pretext_model
+    from atmodist.learning.tasks.temporal_distance import TemporalDistance
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
@@ -103,10 +103,11 @@ def tensorflow_steps(batch_size: int, options: argparse.Namespace) -> dict[str, 
     labels = tf.random.uniform((batch_size,), 0, NUM_CLASSES, tf.int32)
 
     def contender(config: TrainingConfig, *, fused: bool = True) -> Step:
-        network = pretext_model("resnet-small", SHAPE, NUM_CLASSES)
+        task = TemporalDistance(config, SHAPE, NUM_CLASSES)
+        network = task.network()
         if network.count_params() != NUM_PARAMETERS:
             raise RuntimeError(f"the network has {network.count_params()} parameters")
-        trained = optimization.Optimization(network, config, fused=fused)
+        trained = optimization.Optimization(network, task, config, fused=fused)
 
         def step() -> float:
             start = time.perf_counter()

@@ -1,0 +1,1 @@
+"""Pretext tasks: what an encoder is asked so that its activations become useful."""
