@@ -9,28 +9,32 @@ few edges as its grid allows:
   feature stands for the few columns that are left, and rolling changes features a little.
 - Over a pole of a global grid, rows go on along the same meridian on the other side: mirrored,
   shifted by 180 degrees, with their sign, as scalars do. A row on the pole is not repeated. This
-  goes on for `polar_margin` rows; beyond them are zeros.
+  goes on for `polar_margin` rows in the north, whole strides, so that the first feature starts
+  with the first row; in the south to the end of a stride, past a third of that at least. Beyond
+  are zeros.
 - At the edges of a regional field are zeros, as around a patch.
 
 Feature (j, i) of a stage with stride s stands for the grid points of rows j·s ... j·s + s - 1 and
 columns i·s ... i·s + s - 1, as many as there are; their areas are its weight.
 """
 
+import math
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 
-from atmodist.fields.grid import ROUNDING, Grid
+from atmodist.fields.grid import Grid
+from atmodist.metric.padding import Layout, bands, multiple_of
 from atmodist.metric.receptive_field import Adapted, Extent, adapted, extents
 from atmodist.samples.normalization import Normalization
 
 BAND_BYTES = 1 << 30  # of activations, roughly; a larger field is encoded in bands of latitude
 LIVE_TENSORS = 6  # of the largest size at a time, roughly
+SOUTHERN_SHARE = 3  # the margin in the south is at least one part in so many of that in the north
 
 
 class StageFeatures:
@@ -41,9 +45,9 @@ class StageFeatures:
     Args:
         encoder: From (batch, latitude, longitude, channel) to a dictionary of features by stage.
         normalization: What it was trained with.
-        polar_margin: Rows continued over each pole. By default what the receptive field asks for,
-            but no more than a quarter of a training patch: there, three features in four are
-            nearer than that to zeros.
+        polar_margin: Rows continued over the north pole, rounded up to the stride. By default what
+            the receptive field asks for, but no more than a quarter of a training patch: there,
+            three features in four are nearer than that to zeros.
         band_bytes: Memory for activations, roughly.
     """
 
@@ -71,7 +75,7 @@ class StageFeatures:
         self._options = {"polar_margin": polar_margin, "band_bytes": band_bytes}
         self._band_bytes = band_bytes
         self._polar_margin = polar_margin
-        self._networks: dict[tuple[tuple[str, ...], bool], Adapted] = {}
+        self._networks: dict[tuple[tuple[str, ...], int | None], Adapted] = {}
         self._weights: dict[tuple[Any, ...], np.ndarray] = {}
         self._lock = threading.Lock()  # one forward pass at a time: memory, and all cores anyway
 
@@ -108,7 +112,7 @@ class StageFeatures:
                 f"patches must be (batch, latitude, longitude, {self._num_channels}); "
                 f"got shape {x.shape}"
             )
-        network = self._network(self._chosen(stages), periodic=False)
+        network = self._network(self._chosen(stages))
         if any(extent % network.stride for extent in x.shape[1:3]):
             raise ValueError(
                 f"patches of {x.shape[1]} x {x.shape[2]} points are no multiple of the stride, "
@@ -133,18 +137,16 @@ class StageFeatures:
         """
         chosen = self._chosen(stages)
         normalized = self.normalization(self._channels_last(np.asarray(x, np.float32), grid))
-        stride = max(self.stride(stage) for stage in chosen)
-        seamless = grid.is_periodic and grid.shape[1] % stride == 0
-        network = self._network(chosen, periodic=seamless)
+        network = self._network(chosen, grid.shape[1] if grid.is_periodic else None)
         layout = self._layout(network, grid)
         parts: dict[str, list[np.ndarray]] = {stage: [] for stage in chosen}
-        for first, last in _bands(layout.num_cells, self._band_cells(network, layout)):
+        for first, last in bands(layout.num_cells, self._band_cells(network, layout)):
             for stage, part in self._band(network, layout, normalized, first, last).items():
                 parts[stage].append(part)
         cropped = {}
-        for stage, bands in parts.items():
+        for stage, pieces in parts.items():
             rows, columns = (-(-n // self.stride(stage)) for n in grid.shape)
-            whole = bands[0] if len(bands) == 1 else np.concatenate(bands)
+            whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
             cropped[stage] = whole[:rows, :columns]
         return cropped
 
@@ -178,7 +180,7 @@ class StageFeatures:
         return cells[..., rows[:, None], columns]
 
     def _band(
-        self, network: Adapted, layout: "_Layout", x: np.ndarray, first: int, last: int
+        self, network: Adapted, layout: Layout, x: np.ndarray, first: int, last: int
     ) -> dict[str, np.ndarray]:
         """Features of the cells first ... last - 1, counted in steps of the largest stride."""
         stride = network.stride
@@ -195,39 +197,22 @@ class StageFeatures:
             cropped[stage] = values[0, rows, left : values.shape[2] - left]
         return cropped
 
-    def _layout(self, network: Adapted, grid: Grid) -> "_Layout":
-        stride = network.stride
-        before = max(extent.before for extent in network.extents.values())
-        after = max(extent.after for extent in network.extents.values())
-        margin = 0
-        if grid.is_global:
-            margin = self._margin(stride, max(before, after))
-        left = network.halo
-        columns = grid.shape[1]
-        if grid.is_periodic and not left:
-            left = _multiple(max(before, after), stride)
-        right = _multiple(columns, stride) - columns + left
-        return _Layout(
-            grid=grid,
-            margin=margin,
-            left=left,
-            right=right,
-            num_cells=-(-grid.shape[0] // stride),
-            margin_cells=margin // stride,
-            cells_before=-(-before // stride),
-            cells_after=-(-after // stride),
-        )
+    def _layout(self, network: Adapted, grid: Grid) -> Layout:
+        seen = max(max(extent.before, extent.after) for extent in network.extents.values())
+        margins = self._margins(network.stride, seen) if grid.is_global else (0, 0)
+        return Layout.of(network, grid, margins)
 
-    def _margin(self, stride: int, wanted: int) -> int:
+    def _margins(self, stride: int, seen: int) -> tuple[int, int]:
+        """Rows continued over the north pole, and the fewest over the south pole."""
         if self._polar_margin is not None:
-            return _multiple(self._polar_margin, stride)
-        wanted = _multiple(wanted, stride)
+            return multiple_of(self._polar_margin, stride), self._polar_margin
         patch_rows = self.encoder.input.shape[1]
-        if patch_rows is None:
-            return wanted
-        return min(wanted, max(patch_rows // 4 // stride, 1) * stride)
+        if patch_rows is None or seen <= patch_rows // 4:
+            return multiple_of(seen, stride), seen
+        north = max(patch_rows // 4 // stride, 1) * stride
+        return north, north // SOUTHERN_SHARE
 
-    def _band_cells(self, network: Adapted, layout: "_Layout") -> int:
+    def _band_cells(self, network: Adapted, layout: Layout) -> int:
         columns = layout.grid.shape[1] + layout.left + layout.right
         row_bytes = 4 * network.floats_per_point * LIVE_TENSORS * columns
         rows = int(self._band_bytes / row_bytes)
@@ -242,18 +227,21 @@ class StageFeatures:
             features = network.model.predict_on_batch(x.astype(np.float32, copy=False))
         return {stage: np.asarray(values) for stage, values in features.items()}
 
-    def _network(self, stages: tuple[str, ...], *, periodic: bool) -> Adapted:
+    def _network(self, stages: tuple[str, ...], columns: int | None = None) -> Adapted:
+        """An encoder for circles of so many columns, or for fields with edges."""
+        if columns is not None:
+            columns = math.gcd(columns, max(self.stride(stage) for stage in stages))
         with self._lock:
-            if (stages, periodic) not in self._networks:
-                network = adapted(self.encoder, stages, periodic=periodic)
+            if (stages, columns) not in self._networks:
+                network = adapted(self.encoder, stages, columns=columns)
                 # XLA gains little on a CPU and compiles anew for each shape; JAX needs it.
                 network.model.compile(jit_compile=keras.backend.backend() == "jax")
-                self._networks[stages, periodic] = network
-            return self._networks[stages, periodic]
+                self._networks[stages, columns] = network
+            return self._networks[stages, columns]
 
     def _channels_last(self, x: np.ndarray, grid: Grid) -> np.ndarray:
         if x.shape == (self._num_channels, *grid.shape):
-            x = np.ascontiguousarray(np.moveaxis(x, 0, -1))
+            x = np.moveaxis(x, 0, -1)
         elif x.shape != (*grid.shape, self._num_channels):
             raise ValueError(
                 f"a field must be ({self._num_channels}, {grid.shape[0]}, {grid.shape[1]}): "
@@ -287,90 +275,7 @@ class StageFeatures:
         return stage
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """How a field is padded. Cells are steps of the largest stride.
-
-    Attributes:
-        grid: Its grid.
-        margin: Rows continued over each pole; a multiple of the stride.
-        left: Columns copied in front; a multiple of the stride.
-        right: Columns copied behind, or zeros where the grid is not periodic.
-        num_cells: Of the field itself, north to south.
-        margin_cells: Of the margin.
-        cells_before: Seen north of a cell.
-        cells_after: Seen south of a cell.
-    """
-
-    grid: Grid
-    margin: int
-    left: int
-    right: int
-    num_cells: int
-    margin_cells: int
-    cells_before: int
-    cells_after: int
-
-    @property
-    def padded_cells(self) -> int:
-        """Of the field and both margins."""
-        return self.num_cells + 2 * self.margin_cells
-
-    def padded(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Rows of the padded field; `rows` count from the first row of the field."""
-        height, width = self.grid.shape
-        inside = (rows >= 0) & (rows < height)
-        if self.grid.is_global:
-            source, crossed = over_the_poles(rows, self.grid)
-        else:
-            source, crossed = np.where(inside, rows, 0), np.zeros(len(rows), bool)
-        out = np.zeros((len(rows), self.left + width + self.right, x.shape[-1]), x.dtype)
-        out[:, self.left : self.left + width] = x[source]
-        half = width // 2
-        out[crossed, self.left : self.left + width] = np.roll(x[source[crossed]], -half, axis=1)
-        if self.grid.is_periodic:
-            columns = np.arange(-self.left, width + self.right)
-            outer = np.flatnonzero((columns < 0) | (columns >= width))
-            out[:, outer] = out[:, self.left + columns[outer] % width]
-        if not self.grid.is_global:
-            out[~inside] = 0.0
-        return out
-
-
-def over_the_poles(rows: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Where the rows of a global grid go on beyond its first and last one.
-
-    A meridian and the one opposite make a circle, on which rows repeat.
-
-    Args:
-        rows: Row numbers, of any sign and size.
-        grid: A global grid.
-
-    Returns:
-        The row of the grid at each, and whether it lies on the opposite meridian.
-    """
-    height = grid.shape[0]
-    spacing = 180.0 / height
-    north, south = (
-        abs(abs(latitude) - 90.0) < ROUNDING * spacing for latitude in grid.latitude[[0, -1]]
-    )
-    on_circle = rows % (2 * height - int(north) - int(south))
-    crossed = on_circle >= height
-    last = 2 * height - 1 - int(south)
-    return np.where(crossed, last - on_circle, on_circle), crossed
-
-
 def _rebuilt(
     encoder: keras.Model, normalization: Normalization, options: dict[str, Any]
 ) -> StageFeatures:
     return StageFeatures(encoder, normalization, **options)
-
-
-def _multiple(number: int, stride: int) -> int:
-    """The smallest multiple of `stride` that is not less than `number`."""
-    return -(-number // stride) * stride
-
-
-def _bands(num_cells: int, size: int) -> Iterator[tuple[int, int]]:
-    for first in range(0, num_cells, size):
-        yield first, min(first + size, num_cells)

@@ -10,10 +10,15 @@ afterwards would be right, and costs several times the forward pass with a deep 
 points for resnet-small). The same numbers come from a narrow halo of copied columns that is
 renewed within the network just before the "same" padding at its ends would have reached the
 field: `adapted` puts a `HaloRefresh` there.
+
+Where a stride does not divide the columns of a circle (360 and 32, say), features of the circle
+continued are only periodic after several turns. Down to the last stride that divides them one turn
+is enough; there it is repeated, and the deeper layers go round as often as they must.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lcm
 from typing import Any
 
 import keras
@@ -80,6 +85,7 @@ class Adapted:
         halo: Columns to be copied from the other side, at each end, before the first layer; each
             stage has halo / stride columns too many at each end. Zero if no halo is kept.
         floats_per_point: Size of the largest tensor inside, in numbers per grid point.
+        turns: How often a circle is to be repeated before the first layer, halo apart.
     """
 
     model: keras.Model
@@ -87,6 +93,7 @@ class Adapted:
     stride: int
     halo: int
     floats_per_point: float
+    turns: int = 1
 
 
 @keras.saving.register_keras_serializable(package="atmodist")
@@ -95,25 +102,29 @@ class HaloRefresh(layers.Layer):
 
     Args:
         width: Columns of halo at each end. Positive integer.
+        turns: How often the circle is repeated. Positive integer.
 
-    Input shape and output shape: (batch, latitude, longitude + 2 * width, channel), with at least
-    `width` longitudes.
+    Input shape: (batch, latitude, longitude + 2 * width, channel), `width` longitudes or more.
+    Output shape: (batch, latitude, turns * longitude + 2 * width, channel).
     """
 
-    def __init__(self, width: int, **kwargs: Any):
-        if not isinstance(width, int) or width < 1:
-            raise ValueError(f"`width` must be a positive integer; got width={width!r}.")
+    def __init__(self, width: int, turns: int = 1, **kwargs: Any):
+        for name, value in (("width", width), ("turns", turns)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer; got {name}={value!r}.")
         super().__init__(**kwargs)
         self.width = width
+        self.turns = turns
 
     def call(self, x: Any) -> Any:
-        """Returns x with its outer columns replaced."""
+        """Returns x with its outer columns replaced, and the others repeated."""
         n = self.width
-        return ops.concatenate([x[:, :, -2 * n : -n], x[:, :, n:-n], x[:, :, n : 2 * n]], axis=2)
+        circle = [x[:, :, n:-n]] * self.turns
+        return ops.concatenate([x[:, :, -2 * n : -n], *circle, x[:, :, n : 2 * n]], axis=2)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
-        return {**super().get_config(), "width": self.width}
+        return {**super().get_config(), "width": self.width, "turns": self.turns}
 
 
 def extents(encoder: keras.Model) -> dict[str, Extent]:
@@ -121,35 +132,38 @@ def extents(encoder: keras.Model) -> dict[str, Extent]:
     return adapted(encoder, tuple(encoder.output)).extents
 
 
-def adapted(encoder: keras.Model, stages: Sequence[str], *, periodic: bool = False) -> Adapted:
+def adapted(encoder: keras.Model, stages: Sequence[str], *, columns: int | None = None) -> Adapted:
     """Copies an encoder for fields of any size, up to the deepest of `stages`.
 
     Args:
         encoder: A functional model with a dictionary of outputs by stage.
         stages: The outputs wanted.
-        periodic: Keep a halo, so that features are those of a field continued periodically in
-            longitude; exactly, whatever the receptive field is.
+        columns: Keep a halo, so that features are those of a field with so many columns continued
+            periodically in longitude; exactly, whatever the receptive field is. All numbers that
+            share the same divisor with the stride give the same network. None for no halo.
 
     Raises:
         ValueError: If a layer is neither pointwise nor a window.
     """
     part = keras.Model(encoder.input, {stage: encoder.output[stage] for stage in stages})
-    strides = _copied(part, 0).extents
-    stride = max(extent.stride for extent in strides.values())
-    if not periodic:
-        return _copied(part, 0)
-    for multiple in range(1, _LARGEST_HALO + 1):
-        try:
-            return _copied(part, multiple * stride)
-        except _NarrowHaloError:
-            continue
+    plain = _copied(part, 0)
+    if columns is None:
+        return plain
+    for turns in (1, lcm(columns, plain.stride) // columns):
+        for multiple in range(1, _LARGEST_HALO + 1):
+            try:
+                return _copied(part, multiple * plain.stride, columns, turns)
+            except _NarrowHaloError:
+                continue
+            except _LateRepetitionError:  # repeat the field itself
+                break
     raise ValueError(f"a layer of {encoder.name!r} has a window too wide for a halo")
 
 
-def _copied(model: keras.Model, halo: int) -> Adapted:
+def _copied(model: keras.Model, halo: int, columns: int = 1, turns: int = 1) -> Adapted:
     channels = model.input.shape[-1]
     inputs = keras.Input((None, None, channels), name="field")
-    tracer = _Tracer(inputs, halo)
+    tracer = _Tracer(inputs, halo, columns * turns)
     copy = keras.models.clone_model(
         model, input_tensors=inputs, clone_function=_clone, call_function=tracer
     )
@@ -157,7 +171,7 @@ def _copied(model: keras.Model, halo: int) -> Adapted:
     copy.trainable = False
     found = {stage: tracer.state(tensor).extent for stage, tensor in copy.output.items()}
     stride = max(extent.stride for extent in found.values())
-    return Adapted(copy, found, stride, halo, tracer.floats_per_point)
+    return Adapted(copy, found, stride, halo, tracer.floats_per_point * turns, turns)
 
 
 def _copy_weights(source: keras.Model, target: keras.Model) -> None:
@@ -181,6 +195,10 @@ class _NarrowHaloError(ValueError):
     """A window reaches over the whole halo."""
 
 
+class _LateRepetitionError(ValueError):
+    """A circle must be repeated where explicit zeros lie around it already."""
+
+
 @dataclass(frozen=True)
 class _State:
     """Of a tensor: its extent, and how many halo columns are still those of the other side.
@@ -196,11 +214,13 @@ class _State:
 class _Tracer:
     """Calls the layers of a copy one by one, keeps account, and renews halos where needed."""
 
-    def __init__(self, inputs: Any, halo: int):
+    def __init__(self, inputs: Any, halo: int, columns: int):
         self._halo = halo
+        self._columns = columns
         # The tensors are kept too: an id is only unique while its object lives.
         self._states = {id(inputs): (inputs, _State(Extent(), (halo, halo)))}
         self._renewed: dict[int, Any] = {}  # once renewed, a tensor serves all later layers
+        self._repeated: dict[int, Any] = {}  # and once repeated, all later strides
         self.floats_per_point = float(inputs.shape[-1])
 
     def state(self, tensor: Any) -> _State:
@@ -216,7 +236,7 @@ class _Tracer:
         else:
             result, state = self._through_window(layer, window, tensors[0], states[0], kwargs)
         self._states[id(result)] = (result, state)
-        size = result.shape[-1] / state.extent.stride**2
+        size = result.shape[-1] * self._turns(state.extent.stride) / state.extent.stride**2
         self.floats_per_point = max(self.floats_per_point, size)
         return result
 
@@ -224,6 +244,7 @@ class _Tracer:
         self, layer: layers.Layer, window: "_Window", x: Any, state: _State, kwargs: dict[str, Any]
     ) -> tuple[Any, _State]:
         padding = isinstance(layer, layers.ZeroPadding2D)
+        x, state = self._enough_turns(layer, window, x, state)
         halo = self._halo // state.extent.stride
         stale = min(state.valid) < halo
         valid = window.valid(state)
@@ -242,6 +263,28 @@ class _Tracer:
         if padding:
             return result, _State(state.extent, state.valid, state.shift + window.before)
         return result, _State(window.extent(state), valid)
+
+    def _enough_turns(
+        self, layer: layers.Layer, window: "_Window", x: Any, state: _State
+    ) -> tuple[Any, _State]:
+        """Repeats the circle if the stride of the window does not divide what there is of it."""
+        stride = state.extent.stride
+        turns = self._turns(stride * window.stride) // self._turns(stride)
+        if not self._halo or turns == 1:
+            return x, state
+        if state.shift:
+            raise _LateRepetitionError
+        if id(x) not in self._repeated:
+            halo = self._halo // stride
+            repeated = HaloRefresh(halo, turns, name=f"{layer.name}_turns")(x)
+            state = _State(state.extent, (halo, halo))
+            self._states[id(repeated)] = (repeated, state)
+            self._repeated[id(x)] = repeated
+        return self._repeated[id(x)], self.state(self._repeated[id(x)])
+
+    def _turns(self, stride: int) -> int:
+        """After how many turns around a circle features of a stride come back."""
+        return lcm(self._columns, stride) // self._columns if self._halo else 1
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.metric.features import StageFeatures, over_the_poles
+from atmodist.metric.features import StageFeatures
 from tests.metric.encoders import made_encoder, made_fields, made_normalization
 
 
@@ -66,7 +66,7 @@ def test_channels_may_come_first_or_last(features):
 
 
 @pytest.mark.parametrize("kind", ["regular", "cell-centred", "driscoll-healy", "gauss"])
-@pytest.mark.parametrize("columns", [64, 70])  # a multiple of the stride, and none
+@pytest.mark.parametrize("columns", [64, 70, 2])  # a multiple of the stride, none, hardly a circle
 def test_a_global_field_is_padded_by_the_receptive_field_on_all_sides(features, kind, columns):
     num_rows = 33 if kind == "regular" else 32
     grid = make_grid(kind, num_rows, columns)
@@ -124,6 +124,24 @@ def test_bands_of_latitude_give_what_the_whole_gives(encoder, features, columns,
     close(banded.field(field, grid), features.field(field, grid))
 
 
+def test_poles_are_padded_to_the_end_of_a_stride_and_not_by_a_stride_more():
+    shapes = []
+
+    class Watched(StageFeatures):
+        def _run(self, network, x):
+            shapes.append(x.shape[1:3])
+            return super()._run(network, x)
+
+    features = Watched(made_encoder("resnet-small", 160), made_normalization())
+    grid = make_grid("regular", 91, 64)
+    features.field(*made_fields(grid), grid)
+    assert shapes == [(160, 128)]  # 32 + 91 + 37: the receptive field asks for more than 160 // 4
+    shapes.clear()
+    grid = make_grid("cell-centred", 80, 64)
+    features.field(*made_fields(grid), grid)
+    assert shapes == [(128, 128)]  # 32 + 80 + 16
+
+
 def test_cell_weights_are_the_areas_of_the_points(features):
     for grid in (make_grid("regular", 33, 66), Grid([50.0, 49, 48, 47, 46], np.arange(6.0))):
         for stage in features.names:
@@ -146,29 +164,6 @@ def test_points_have_the_value_of_their_feature(features):
     cells = np.arange(4).reshape(2, 2)
     expected = np.repeat(np.repeat(cells, 4, axis=0), 4, axis=1)[:5, :6]
     assert_array_equal(features.on_grid("stage2", cells, grid), expected)
-
-
-@pytest.mark.parametrize(
-    ("kind", "num", "north", "south"),
-    [
-        ("regular", 5, [2, 1], [3, 2]),
-        ("cell-centred", 4, [1, 0], [3, 2]),
-        ("driscoll-healy", 4, [2, 1], [3, 2]),
-        ("gauss", 4, [1, 0], [3, 2]),
-    ],
-)
-def test_rows_go_on_over_the_poles_without_a_pole_twice(kind, num, north, south):
-    rows = np.array([-2, -1, *range(num), num, num + 1])
-    source, crossed = over_the_poles(rows, make_grid(kind, num))
-    assert source.tolist() == [*north, *range(num), *south]
-    assert crossed.tolist() == [True, True, *[False] * num, True, True]
-
-
-def test_a_circle_through_both_poles_closes():
-    grid = make_grid("regular", 5)
-    source, crossed = over_the_poles(np.arange(8), grid)
-    again = over_the_poles(np.arange(8) - 16, grid)
-    assert_array_equal(again, (source, crossed))
 
 
 def test_what_is_no_field_is_refused(features):

@@ -51,21 +51,36 @@ def test_features_change_where_the_extent_says_and_nowhere_else(make):
 
 
 @pytest.mark.parametrize("make", [made_encoder, explicit_padding_encoder])
-def test_a_halo_gives_what_padding_by_the_receptive_field_gives(make):
+@pytest.mark.parametrize("columns", [64, 66, 65])  # divided by strides of 4, of 2, by none
+def test_a_halo_gives_what_padding_by_the_receptive_field_gives(make, columns):
     encoder = make()
     stages = tuple(encoder.output)
-    field = np.random.default_rng(1).normal(size=(1, 32, 64, encoder.input.shape[-1]))
+    field = np.random.default_rng(1).normal(size=(1, 32, columns, encoder.input.shape[-1]))
     field = field.astype(np.float32)
-    plain, seamless = adapted(encoder, stages), adapted(encoder, stages, periodic=True)
+    plain, seamless = adapted(encoder, stages), adapted(encoder, stages, columns=columns)
     padding = 32  # a multiple of the stride, beyond the receptive field
-    wide = plain.model.predict_on_batch(np.take(field, np.arange(-padding, 64 + padding) % 64, 2))
+    turn = -(-columns // 4) * 4
+    around = np.arange(-padding, turn + padding) % columns
+    wide = plain.model.predict_on_batch(np.take(field, around, 2))
     halo = seamless.halo
-    narrow = seamless.model.predict_on_batch(np.take(field, np.arange(-halo, 64 + halo) % 64, 2))
+    around = np.arange(-halo, seamless.turns * columns + halo) % columns
+    narrow = seamless.model.predict_on_batch(np.take(field, around, 2))
     for stage in stages:
         stride = plain.extents[stage].stride
-        expected = wide[stage][:, :, padding // stride : -padding // stride]
-        found = narrow[stage][:, :, halo // stride : -halo // stride]
+        num = -(-columns // stride)
+        expected = wide[stage][:, :, padding // stride :][:, :, :num]
+        found = narrow[stage][:, :, halo // stride :][:, :, :num]
         assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_only_layers_whose_stride_does_not_divide_the_circle_go_round_it_more_than_once():
+    encoder = made_encoder()
+    seamless = adapted(encoder, ("stage1", "stage2"), columns=66)
+    assert seamless.turns == 1
+    halo = seamless.halo
+    features = seamless.model.predict_on_batch(np.zeros((1, 8, 66 + 2 * halo, 2), np.float32))
+    assert features["stage1"].shape[2] == 66 // 2 + 2 * halo // 2
+    assert features["stage2"].shape[2] == 2 * 66 // 4 + 2 * halo // 4
 
 
 def test_a_copy_gives_what_the_encoder_gives_and_is_frozen():
@@ -97,7 +112,11 @@ def test_refreshing_copies_the_other_side():
     row = np.arange(8, dtype=np.float32).reshape(1, 1, 8, 1)
     found = np.asarray(HaloRefresh(2)(row)).ravel()
     assert found.tolist() == [4, 5, 2, 3, 4, 5, 2, 3]
+    twice = np.asarray(HaloRefresh(2, turns=2)(row)).ravel()
+    assert twice.tolist() == [4, 5, 2, 3, 4, 5, 2, 3, 4, 5, 2, 3]
     with pytest.raises(ValueError, match="`width` must be a positive integer; got width=0"):
         HaloRefresh(0)
-    layer = HaloRefresh.from_config(HaloRefresh(3).get_config())
-    assert layer.width == 3
+    with pytest.raises(ValueError, match="`turns` must be a positive integer; got turns=0"):
+        HaloRefresh(2, turns=0)
+    layer = HaloRefresh.from_config(HaloRefresh(3, turns=2).get_config())
+    assert (layer.width, layer.turns) == (3, 2)

@@ -1,0 +1,124 @@
+"""How whole fields are padded before they are encoded: around the circle and over the poles.
+
+Rows and columns are counted from the first of the field, so that features keep their places
+whatever lies around it; only their number in the padded field differs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from atmodist.fields.grid import ROUNDING, Grid
+from atmodist.metric.receptive_field import Adapted
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the rows and columns of a field are padded. Cells are steps of the largest stride.
+
+    Attributes:
+        grid: Its grid.
+        margin: Rows continued over the north pole; a multiple of the stride.
+        left: Columns copied in front; a multiple of the stride.
+        right: Columns copied behind, or zeros where the grid is not periodic.
+        num_cells: Of the field itself, north to south.
+        margin_cells: Of the margin in the north.
+        padded_cells: Of the field and the margins.
+        cells_before: Seen north of a cell.
+        cells_after: Seen south of a cell.
+    """
+
+    grid: Grid
+    margin: int
+    left: int
+    right: int
+    num_cells: int
+    margin_cells: int
+    padded_cells: int
+    cells_before: int
+    cells_after: int
+
+    @classmethod
+    def of(cls, network: Adapted, grid: Grid, margins: tuple[int, int]) -> "Layout":
+        """The layout of fields on a grid.
+
+        Args:
+            network: That will encode the padded field.
+            grid: The grid.
+            margins: Rows continued over the north pole, a multiple of the stride of the network,
+                and the fewest over the south pole.
+        """
+        stride = network.stride
+        (rows, columns), (north, south) = grid.shape, margins
+        if grid.is_periodic:
+            # A circle shorter than its halo goes round until it is not.
+            turns = network.turns * max(-(-network.halo // (network.turns * columns)), 1)
+            right = (turns - 1) * columns + network.halo
+        else:
+            right = multiple_of(columns, stride) - columns
+        return cls(
+            grid=grid,
+            margin=north,
+            left=network.halo,
+            right=right,
+            num_cells=-(-rows // stride),
+            margin_cells=north // stride,
+            padded_cells=multiple_of(north + rows + south, stride) // stride,
+            cells_before=-(-max(extent.before for extent in network.extents.values()) // stride),
+            cells_after=-(-max(extent.after for extent in network.extents.values()) // stride),
+        )
+
+    def padded(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Rows of the padded field; `rows` count from the first row of the field."""
+        height, width = self.grid.shape
+        inside = (rows >= 0) & (rows < height)
+        if self.grid.is_global:
+            source, crossed = over_the_poles(rows, self.grid)
+        else:
+            source, crossed = np.where(inside, rows, 0), np.zeros(len(rows), bool)
+        out = np.zeros((len(rows), self.left + width + self.right, x.shape[-1]), x.dtype)
+        out[:, self.left : self.left + width] = x[source]
+        half = width // 2
+        out[crossed, self.left : self.left + width] = np.roll(x[source[crossed]], -half, axis=1)
+        if self.grid.is_periodic:
+            columns = np.arange(-self.left, width + self.right)
+            outer = np.flatnonzero((columns < 0) | (columns >= width))
+            out[:, outer] = out[:, self.left + columns[outer] % width]
+        if not self.grid.is_global:
+            out[~inside] = 0.0
+        return out
+
+
+def over_the_poles(rows: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Where the rows of a global grid go on beyond its first and last one.
+
+    A meridian and the one opposite make a circle, on which rows repeat.
+
+    Args:
+        rows: Row numbers, of any sign and size.
+        grid: A global grid.
+
+    Returns:
+        The row of the grid at each, and whether it lies on the opposite meridian.
+    """
+    height = grid.shape[0]
+    spacing = 180.0 / height
+    north, south = (
+        abs(abs(latitude) - 90.0) < ROUNDING * spacing for latitude in grid.latitude[[0, -1]]
+    )
+    on_circle = rows % (2 * height - int(north) - int(south))
+    crossed = on_circle >= height
+    last = 2 * height - 1 - int(south)
+    return np.where(crossed, last - on_circle, on_circle), crossed
+
+
+def multiple_of(number: int, stride: int) -> int:
+    """The smallest multiple of `stride` that is not less than `number`."""
+    return -(-number // stride) * stride
+
+
+def bands(num_cells: int, size: int) -> Iterator[tuple[int, int]]:
+    """First and last + 1 of the cells of each band, at most `size` each."""
+    for first in range(0, num_cells, size):
+        yield first, min(first + size, num_cells)

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from atmodist.fields.grid import Grid, make_grid
+from atmodist.metric.padding import Layout, bands, multiple_of, over_the_poles
+from atmodist.metric.receptive_field import adapted
+from tests.metric.encoders import made_encoder
+
+
+@pytest.mark.parametrize(
+    ("kind", "num", "north", "south"),
+    [
+        ("regular", 5, [2, 1], [3, 2]),
+        ("cell-centred", 4, [1, 0], [3, 2]),
+        ("driscoll-healy", 4, [2, 1], [3, 2]),
+        ("gauss", 4, [1, 0], [3, 2]),
+    ],
+)
+def test_rows_go_on_over_the_poles_without_a_pole_twice(kind, num, north, south):
+    rows = np.array([-2, -1, *range(num), num, num + 1])
+    source, crossed = over_the_poles(rows, make_grid(kind, num))
+    assert source.tolist() == [*north, *range(num), *south]
+    assert crossed.tolist() == [True, True, *[False] * num, True, True]
+
+
+def test_a_circle_through_both_poles_closes():
+    grid = make_grid("regular", 5)
+    source, crossed = over_the_poles(np.arange(8), grid)
+    again = over_the_poles(np.arange(8) - 16, grid)
+    assert_array_equal(again, (source, crossed))
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return adapted(made_encoder(), ("stage1", "stage2"))
+
+
+def test_a_global_field_goes_on_to_the_end_of_the_last_stride(plain):
+    grid = make_grid("regular", 9, 16)
+    layout = Layout.of(plain, grid, (8, 3))  # 8 + 9 + 3 are five strides
+    assert layout.padded_cells == 5
+    assert layout.margin_cells == 2
+    field = np.arange(9.0)[:, None, None] * np.ones((16, 1))
+    found = layout.padded(field, np.arange(20) - layout.margin)
+    assert found[:, 0, 0].tolist() == [*range(8, 0, -1), *range(9), 7, 6, 5]
+
+
+def test_a_regional_field_has_zeros_around_it(plain):
+    grid = Grid(np.arange(50.0, 45, -1), np.arange(6.0))
+    layout = Layout.of(plain, grid, (0, 0))
+    found = layout.padded(np.ones((5, 6, 1)), np.arange(-1, 8))
+    assert found.shape == (9, 8, 1)
+    assert found[:, :, 0].sum() == 30
+    assert not found[[0, -1]].any()
+
+
+def test_bands_cover_all_cells_once():
+    assert list(bands(7, 3)) == [(0, 3), (3, 6), (6, 7)]
+    assert [multiple_of(n, 4) for n in (0, 1, 4, 5)] == [0, 4, 4, 8]
