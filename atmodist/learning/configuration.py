@@ -14,6 +14,8 @@ from typing import Any, Literal
 ArchitectureName = Literal["resnet-small", "resnet-tiny", "resnet-18", "resnet-101"]
 OptimizerName = Literal["sgd", "adamw"]
 ScheduleName = Literal["plateau", "cosine", "constant"]
+HeadName = Literal["classes", "ordinal"]
+HEADS = ("classes", "ordinal")
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -84,6 +86,9 @@ class TrainingConfig:
     """The network. resnet-tiny is for CPUs and patches of 32 or 64 grid points, resnet-101 for
     accelerators; all but resnet-tiny need patches of a multiple of 32. Settings that are null below
     come from its recipe."""
+    head: HeadName = "classes"
+    """How the temporal distance is told. classes: labels know nothing of each other. ordinal: one
+    score, cut into labels by thresholds that are learnt (proportional odds)."""
     epochs: int | None = None
     """Number of epochs."""
     steps_per_epoch: int | None = None
@@ -143,6 +148,7 @@ class TrainingConfig:
             ("architecture", tuple(RECIPES)),
             ("optimizer", ("sgd", "adamw", None)),
             ("schedule", ("plateau", "cosine", "constant", None)),
+            ("head", HEADS),
         ):
             if getattr(self, name) not in known:
                 choices = ", ".join(str(choice) for choice in known if choice)

@@ -153,7 +153,7 @@ def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     if config.optimizer == "sgd":
         return keras.optimizers.SGD(config.learning_rate, momentum=MOMENTUM, clipnorm=CLIP_NORM)
     optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "threshold"])
     return optimizer
 
 

@@ -4,7 +4,8 @@ A pair (batch, 2, latitude, longitude, channel) goes through one shared encoder 
 pass, both fields of a pair in the same batch, so that batch normalisation sees them alike. The two
 feature maps are laid side by side along the channel axis, place by place, and a small head tells
 the temporal distance. Its answer are logits, one per label; `keras.ops.softmax` makes them
-probabilities. Label l (zero-based) means l + 1 archive time steps.
+probabilities. Label l (zero-based) means l + 1 archive time steps. The head either tells labels
+apart as classes, or knows their order; see `ordinal`.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,17 @@ import keras
 from keras import layers, ops
 
 from atmodist.learning import networks
+from atmodist.learning.configuration import HEADS, HeadName
+from atmodist.learning.ordinal import CumulativeLink
 
 ENCODER_NAME = "encoder"
 
 
 def pretext_model(
-    architecture: str, input_shape: networks.InputShape, num_classes: int
+    architecture: str,
+    input_shape: networks.InputShape,
+    num_classes: int,
+    head: HeadName = "classes",
 ) -> keras.Model:
     """Builds encoder and head with fresh weights.
 
@@ -27,12 +33,15 @@ def pretext_model(
         architecture: A name in `networks.ARCHITECTURES`.
         input_shape: (latitude, longitude, channel) of one field.
         num_classes: Number of labels.
+        head: "classes", a logit of its own for every label; "ordinal", one score and thresholds.
 
     Returns:
         A model from (batch, 2, latitude, longitude, channel) to logits (batch, num_classes).
     """
     if not isinstance(num_classes, int) or num_classes < 2:
         raise ValueError(f"`num_classes` must be an integer above 1; got {num_classes!r}.")
+    if head not in HEADS:
+        raise ValueError(f"`head` must be one of {', '.join(HEADS)}; got {head!r}.")
     if None in input_shape:
         raise ValueError(f"pairs need patches of a fixed shape; got input_shape={input_shape}.")
     chosen = networks.architecture(architecture)
@@ -41,7 +50,7 @@ def pretext_model(
     stage = list(encoder.output)[-1]
     features = encoder(ops.reshape(pair, (-1, *input_shape)))[stage]
     compared = side_by_side(features, chosen.head.relations)
-    logits = _head(chosen, compared, num_classes)
+    logits = _head(chosen, compared, num_classes, head)
     return keras.Model(pair, logits, name="pretext")
 
 
@@ -69,7 +78,7 @@ def side_by_side(features: Any, relations: Sequence[str] = ()) -> Any:
     return ops.concatenate([both, *(functions[name]() for name in relations)], axis=-1)
 
 
-def _head(chosen: networks.Architecture, x: Any, num_classes: int) -> Any:
+def _head(chosen: networks.Architecture, x: Any, num_classes: int, kind: HeadName) -> Any:
     spec, head = chosen.spec, chosen.head
     for number, stage in enumerate(head.stages, start=1):
         if stage.blocks == 0:
@@ -84,11 +93,15 @@ def _head(chosen: networks.Architecture, x: Any, num_classes: int) -> Any:
         if head.pool
         else layers.Flatten(data_format=networks.CHANNELS_LAST, name="head_flatten")
     )
+    ordinal = kind == "ordinal"
     dense = layers.Dense(
-        num_classes,
-        use_bias=head.dense_bias,
+        1 if ordinal else num_classes,
+        use_bias=head.dense_bias and not ordinal,  # thresholds are what a bias would be
         kernel_initializer="he_normal" if not head.pool else "glorot_uniform",
         kernel_regularizer=keras.regularizers.L2(spec.l2) if spec.l2 else None,
-        name="logits",
+        name="score" if ordinal else "logits",
     )
-    return dense(flat(x))
+    answer = dense(flat(x))
+    if ordinal:  # float32 always: these are logarithms of differences
+        answer = CumulativeLink(num_classes, dtype="float32", name="logits")(answer)
+    return answer

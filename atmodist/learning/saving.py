@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 
+from atmodist.learning import ordinal  # noqa: F401  its layer is known to Keras once imported
 from atmodist.outputs import atomic_path
 
 SUFFIX = ".keras"

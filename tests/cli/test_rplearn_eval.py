@@ -109,3 +109,23 @@ def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, cap
     again = json.loads((folder / "metrics.json").read_text())
     assert again["checkpoints"] == metrics["checkpoints"]
     assert "(maps, exact audit)" in capsys.readouterr().out
+
+
+def test_a_run_with_an_ordinal_head_is_judged_as_any_other(trained, tmp_path, monkeypatch):
+    from atmodist.cli import rplearn_train
+    from atmodist.learning import networks
+    from tests.learning.sources import MICRO
+
+    _, records, _ = trained
+    run = tmp_path / "ordinal"
+    monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+    arguments = [str(records), "--architecture", "resnet-tiny", "--output", str(run)]
+    arguments += ["--epochs", "1", "--batch_size", "32", "--head", "ordinal"]
+    assert rplearn_train.main(arguments) == 0
+    assert main([str(run), "--resamples", "20", "--figures", "false", "--audit", "false"]) == 0
+    metrics = json.loads((run / "evaluation" / "metrics.json").read_text())
+    trained_scores = json.loads((run / "evaluation.json").read_text())["last"]
+    entry = metrics["checkpoints"]["1"]
+    ours = {row["score"]: row["value"] for row in entry["scores"]}
+    assert ours["loss"] == pytest.approx(trained_scores["loss"], abs=1e-5)
+    assert entry["calibration"]["temperature"] > 0

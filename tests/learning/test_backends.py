@@ -37,7 +37,7 @@ from atmodist.learning.saving import load_network
 folder, backend = sys.argv[1:]
 assert keras.backend.backend() == backend
 outputs = {}
-for name in ("tiny", "small", "pretext-tiny", "pretext-small"):
+for name in ("tiny", "small", "pretext-tiny", "pretext-small", "pretext-ordinal"):
     network = load_network(f"{folder}/{name}.keras")
     x = np.load(f"{folder}/{'pairs' if name.startswith('pretext') else 'fields'}.npy")
     found = network.predict_on_batch(x)
@@ -61,6 +61,7 @@ def folder(tmp_path_factory):
             "small": networks.encoder("small", PATCH),
             "pretext-tiny": pretext_model("resnet-tiny", PATCH, 5),
             "pretext-small": pretext_model("small", PATCH, 5),
+            "pretext-ordinal": pretext_model("resnet-tiny", PATCH, 5, "ordinal"),
         }
     for name, network in made.items():
         for weight in network.weights:
@@ -95,7 +96,7 @@ def test_saved_networks_give_the_same_under_every_backend(backend, folder, reque
     expected = request.getfixturevalue("under_tensorflow")
     found = outputs_under(backend, folder)
     assert list(found) == list(expected)
-    assert len(expected) == 2 + 2 + 1 + 1  # stages of the encoders, logits
+    assert len(expected) == 2 + 2 + 1 + 1 + 1  # stages of the encoders, logits
     for name, values in expected.items():
         scale = np.abs(values).max()
         assert scale > 0.1

@@ -36,7 +36,8 @@ class TemporalDistance:
 
     def network(self) -> keras.Model:
         """From pairs to logits; see `pretext_model`."""
-        return pretext_model(self._config.architecture, self._input_shape, self._num_classes)
+        config = self._config
+        return pretext_model(config.architecture, self._input_shape, self._num_classes, config.head)
 
     def prepare(self, batches: tf.data.Dataset, epoch: int | None) -> tf.data.Dataset:
         """Leaves (pairs, labels) as they are."""
