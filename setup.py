@@ -29,6 +29,7 @@ EXTRAS = {
     "fast": ["ducc0>=0.36,<1"],
     "grib": ["eccodes>=2.38,<3"],
     "netcdf": ["h5netcdf>=1.4,<2"],
+    "zarr": ["zarr>=3.1.3,<4", "numcodecs>=0.15,<1"],
     "hub": ["huggingface_hub>=0.26,<2"],
     "tensorboard": ["tensorboard>=2.18,<3"],
 }

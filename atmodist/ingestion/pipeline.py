@@ -26,13 +26,13 @@ from atmodist.ingestion.recognition import (
     UnsupportedFileError,
     some,
 )
-from atmodist.ingestion.sources import find_files, scan_file
+from atmodist.ingestion.sources import file_fingerprint, file_state, find_files, scan_file
 from atmodist.ingestion.step import (
     Recipe,
     crop_grid,
 )
 from atmodist.ingestion.workers import make_steps
-from atmodist.outputs import fingerprint, manifest_path, write_manifest
+from atmodist.outputs import manifest_path, write_manifest
 from atmodist.workers import WorkerKilledError
 
 
@@ -41,7 +41,10 @@ class IngestConfig:
     """Makes one archive of vorticity and divergence from files of winds, or of these themselves."""
 
     sources: tuple[str, ...] = field(
-        metadata={"help": "GRIB and NetCDF files, patterns of names, or folders, in any order."}
+        metadata={
+            "help": "GRIB and NetCDF files, Zarr stores, patterns of names, or folders, in any "
+            "order."
+        }
     )
     output: str
     """The archive to write, for instance winds.h5."""
@@ -347,7 +350,7 @@ def _fingerprints(paths: Sequence[str]) -> dict[str, str]:
     from tqdm import tqdm
 
     bar = tqdm(paths, desc="fingerprints", unit="file", disable=None, leave=False)
-    return {path: fingerprint(path) for path in bar}
+    return {path: file_fingerprint(path) for path in bar}
 
 
 def _identity(config: IngestConfig, contents: Sequence[Contents]) -> dict[str, object]:
@@ -363,11 +366,8 @@ def _identity(config: IngestConfig, contents: Sequence[Contents]) -> dict[str, o
         "compression",
     ):
         del options[name]
-    # Resolved, for a path may be typed in many ways.
     paths = sorted({Path(item.path).resolve() for item in contents if item.series})
-    states = [(str(path), path.stat()) for path in paths]
-    files = [[path, state.st_size, state.st_mtime_ns] for path, state in states]
-    return {"options": options, "files": files}
+    return {"options": options, "files": [file_state(path) for path in paths]}
 
 
 def _attributes(plan: Plan, recipe: Recipe, contents: Sequence[Contents]) -> dict[str, str]:

@@ -1,15 +1,15 @@
 """Files of winds, or of vorticity and divergence: which there are, and what each of them holds.
 
-The format is told from the first bytes, not from the name. Files that cannot be read, such as the
-error pages that failed downloads leave, are *broken*, with a short reason; sound files of kinds
-that are not read (yet) are *unsupported*.
+The format is told from the first bytes, not from the name; a Zarr store, though a folder, counts as
+one file. Files that cannot be read, such as the error pages that failed downloads leave, are
+*broken*, with a short reason; sound files of kinds that are not read (yet) are *unsupported*.
 """
 
 import glob
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from atmodist.ingestion.recognition import (
     BrokenFileError,
     Contents,
     Selection,
-    UnsupportedFileError,
 )
+from atmodist.ingestion.zarr_store import is_zarr, store_fingerprint, store_state
+from atmodist.outputs import digest, fingerprint
 
-Format = Literal["grib", "netcdf"]
+Format = Literal["grib", "netcdf", "zarr"]
 
 OPEN_FILES = 8  # kept open at once by one reader
 HELD_BYTES = 256 << 20  # of what all open files keep for later reads: a block of either wind
@@ -49,25 +50,22 @@ def find_files(sources: Sequence[str]) -> list[str]:
     """Lists the files that names, patterns and folders stand for, each once, in order.
 
     Args:
-        sources: Files; patterns like "data/*.grib"; folders, of which all visible files count but
-            those that are known not to be data (.idx, .txt, ...).
+        sources: Files and Zarr stores; patterns like "data/*.grib"; folders, of which all visible
+            files and stores count but those that are known not to be data (.idx, .txt, ...).
 
     Raises:
         FileNotFoundError: If a name or a pattern stands for no file.
-        UnsupportedFileError: If one is a Zarr store.
     """
     found: dict[str, None] = {}
     for source in sources:
         path = Path(source)
-        if path.is_dir():
-            if path.suffix == ".zarr" or any((path / n).exists() for n in (".zgroup", "zarr.json")):
-                raise UnsupportedFileError(f"{path}: Zarr stores are not supported yet")
+        if path.is_dir() and not is_zarr(path):
             entries = [str(p) for p in sorted(path.iterdir()) if _may_be_data(p)]
         elif path.exists():
             entries = [source]
         else:
             matches = glob.glob(source, recursive=True)  # noqa: PTH207 - may be absolute
-            entries = sorted(match for match in matches if Path(match).is_file())
+            entries = sorted(m for m in matches if Path(m).is_file() or is_zarr(m))
         if not entries:
             what = "no data files in the folder" if path.is_dir() else "there is no file"
             raise FileNotFoundError(f"{what} {source}")
@@ -79,8 +77,10 @@ def file_format(path: str) -> Format:
     """Tells the format of a file from its first bytes.
 
     Raises:
-        BrokenFileError: If it is neither GRIB nor NetCDF, and what it is instead.
+        BrokenFileError: If it is neither GRIB, NetCDF nor Zarr, and what it is instead.
     """
+    if is_zarr(path):
+        return "zarr"
     with Path(path).open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith((b"CDF", b"\x89HDF")):
@@ -114,9 +114,23 @@ def scan_file(path: str, selection: Selection) -> Contents:
         from atmodist.ingestion.grib import scan_grib
 
         return scan_grib(path, selection)
-    from atmodist.ingestion.netcdf import scan_netcdf
+    from atmodist.ingestion.xarray_source import scan_dataset
 
-    return scan_netcdf(path, selection)
+    return scan_dataset(path, selection)
+
+
+def file_state(path: str | Path) -> list[Any]:
+    """What tells whether a file or store was changed, without reading it."""
+    path = Path(path).resolve()  # for a path may be typed in many ways
+    if path.is_dir():
+        return [str(path), digest(store_state(path))]
+    state = path.stat()
+    return [str(path), state.st_size, state.st_mtime_ns]
+
+
+def file_fingerprint(path: str | Path) -> str:
+    """A digest of the size and content of a file or store."""
+    return store_fingerprint(path) if Path(path).is_dir() else fingerprint(path)
 
 
 class FieldReader:
@@ -167,14 +181,14 @@ def _open_reader(path: str) -> FileReader:
         from atmodist.ingestion.grib import GribReader
 
         return GribReader(path)
-    from atmodist.ingestion.netcdf import NetcdfReader
+    from atmodist.ingestion.xarray_source import DatasetReader
 
-    return NetcdfReader(path)
+    return DatasetReader(path)
 
 
 def _may_be_data(path: Path) -> bool:
     return (
-        path.is_file()
+        (path.is_file() or is_zarr(path))
         and not path.name.startswith(".")
         and path.suffix.lower() not in _IGNORED
         and path.stem not in ("README", "MD5SUMS", "LICENSE")

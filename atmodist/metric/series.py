@@ -12,6 +12,7 @@ import numpy as np
 from atmodist.fields.archive import Archive
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import NO_CALENDAR, TimeAxis
+from atmodist.ingestion.zarr_store import is_zarr
 from atmodist.metric import labelled
 from atmodist.samples.normalization import Normalization
 
@@ -43,23 +44,23 @@ class FieldSeries:
 
 @contextmanager
 def open_series(path: str | Path, normalization: Normalization) -> Iterator[FieldSeries]:
-    """Opens an archive or a NetCDF file with the channels and units of a normalisation.
+    """Opens an archive, NetCDF file or Zarr store with the channels and units of a normalisation.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is neither, or lacks a channel.
+        ValueError: If it is none of them, or lacks a channel.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.is_file() and not is_zarr(path):
         raise FileNotFoundError(f"there is no file {path}")
     if _is_archive(path):
         with Archive(path) as archive:
             yield _of_archive(archive, normalization)
         return
-    from atmodist.ingestion.netcdf import open_netcdf
+    from atmodist.ingestion.opening import open_dataset
 
     try:
-        dataset = open_netcdf(str(path))
+        dataset = open_dataset(str(path))
     except ImportError as error:
         raise ValueError(str(error)) from None
     with dataset:

@@ -1,9 +1,11 @@
-"""Small GRIB and NetCDF files with winds whose vorticity is known, for tests of ingestion."""
+"""Small GRIB, NetCDF and Zarr files with winds of known vorticity, for tests of ingestion."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+import zarr
 
 from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.grid import Grid, make_grid
@@ -53,6 +55,17 @@ def write_netcdf(path: Path, content: xr.Dataset, *, classic: bool = False, **op
     """Writes NetCDF-4, or classic NetCDF."""
     engine = "scipy" if classic else "h5netcdf"
     content.to_netcdf(path, engine=engine, **options)
+    return str(path)
+
+
+def write_zarr(path: Path, content: xr.Dataset, *, version: int = 2, **options) -> str:
+    """Writes a Zarr store; a zip file where the name says so."""
+    target = zarr.storage.ZipStore(path, mode="w") if path.suffix == ".zip" else path
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # version 3 may not consolidate, nor zip files overwrite
+        content.to_zarr(target, zarr_format=version, consolidated=False, **options)
+    if path.suffix == ".zip":
+        target.close()
     return str(path)
 
 

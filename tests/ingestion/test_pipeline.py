@@ -486,7 +486,7 @@ def test_a_run_killed_while_joining_has_read_its_inputs_before(tmp_path, monkeyp
     path = write_grib(tmp_path / "a", range(3))
     seen = []
     join = archive_writer.ArchiveWriter._join
-    monkeypatch.setattr(pipeline, "fingerprint", lambda path: seen.append(path) or "sha256:0")
+    monkeypatch.setattr(pipeline, "file_fingerprint", lambda path: seen.append(path) or "sha256:0")
     monkeypatch.setattr(
         archive_writer.ArchiveWriter, "_join", lambda self: seen.append("join") or join(self)
     )

@@ -479,9 +479,6 @@ def test_sources_that_are_not_there_are_named(tmp_path):
         find_files([str(tmp_path / "absent*.grib")])
     with pytest.raises(FileNotFoundError, match="no data files in the folder"):
         find_files([str(tmp_path)])
-    (tmp_path / "a.zarr").mkdir()
-    with pytest.raises(UnsupportedFileError, match="Zarr stores are not supported yet"):
-        find_files([str(tmp_path / "a.zarr")])
 
 
 def test_reader_closes_older_files(tmp_path):
