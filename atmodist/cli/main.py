@@ -10,6 +10,7 @@ COMMANDS = {
     "ingest": "Make an archive from GRIB or NetCDF files.",
     "statistics": "Mean, spread and normalisation of an archive.",
     "calibrate": "What distances of a trained encoder mean in hours, and how they compare.",
+    "package": "A trained encoder with its calibration and grid in one folder, to share.",
     "embed": "Features of every field of an archive.",
     "distance": "How different the fields of two files are, or of one after a lag.",
     "inspect": "Say what an archive, a folder of records or a network contains.",

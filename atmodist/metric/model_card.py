@@ -84,7 +84,11 @@ def _grid(manifest: Mapping[str, Any]) -> str:
     if not grid:
         return "Grid: not recorded; use fields of the spacing it was trained on"
     latitude, longitude = grid["latitude"], grid["longitude"]
-    return f"Grid: {len(latitude)} latitudes x {len(longitude)} longitudes"
+    text = f"Grid: {len(latitude)} latitudes x {len(longitude)} longitudes"
+    if "spacing_degrees" not in grid:
+        return text
+    rows, columns = grid["spacing_degrees"]
+    return f"{text}, every {rows:.4g} x {columns:.4g} degrees ({grid['spacing_km']:.3g} km)"
 
 
 def _calibrated(manifest: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ from atmodist.fields.grid import Grid
 from atmodist.learning.saving import load_network
 from atmodist.metric.model_card import model_card
 from atmodist.metric.receptive_field import extents
+from atmodist.metric.training_grid import spacing_degrees, spacing_km
 from atmodist.outputs import atomic_path, read_json, write_json
 from atmodist.samples.normalization import Normalization
 
@@ -86,7 +87,7 @@ def save_package(
         target: The folder to make (one that exists is replaced if it is a package), or
             "hf://user/name" to publish it there, which needs `huggingface_hub` and a login.
         license: Of the weights, as the Hugging Face Hub names it.
-        grid: Of the fields it was trained on, where it shall be the default.
+        grid: Of the fields it was trained on; the package takes arrays to be on it by default.
 
     Returns:
         The target.
@@ -194,7 +195,7 @@ def _write(run_folder: Path, target: Path, license: str, grid: Grid | None, name
         "channels": list(package.normalization.channels),
         "units": list(package.normalization.units),
         "encoder": _described(package.encoder),
-        "grid": grid and {"latitude": grid.latitude, "longitude": grid.longitude},
+        "grid": None if grid is None else _described_grid(grid),
         "calibrated": package.calibration is not None,
         "training": _training(package.manifest),
         "evaluation": _evaluation(run_folder, package.manifest),
@@ -239,6 +240,17 @@ def _described(encoder: keras.Model) -> dict[str, Any]:
             }
             for stage, extent in extents(encoder).items()
         },
+    }
+
+
+def _described_grid(grid: Grid) -> dict[str, Any]:
+    rows, columns = spacing_degrees(grid)
+    return {
+        "kind": grid.kind,
+        "spacing_degrees": [rows, columns],
+        "spacing_km": spacing_km(rows),
+        "latitude": grid.latitude,
+        "longitude": grid.longitude,
     }
 
 
