@@ -86,6 +86,18 @@ def spacing_km(degrees: float) -> float:
     return float(np.radians(degrees) * EARTH_RADIUS / 1000)
 
 
+def described_grid(grid: Grid) -> dict[str, Any]:
+    """A grid as the manifest of a package holds it; `atmodist.packaging.grid_of` reads it."""
+    rows, columns = spacing_degrees(grid)
+    return {
+        "kind": grid.kind,
+        "spacing_degrees": [rows, columns],
+        "spacing_km": spacing_km(rows),
+        "latitude": grid.latitude,
+        "longitude": grid.longitude,
+    }
+
+
 def _recorded(folder: Path, name: str) -> Path | None:
     """A path that the manifest in a folder names in its configuration, if it is there still."""
     manifest = folder / _MANIFEST
