@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atmodist.fields.grid import ROUNDING, Grid
+from atmodist.fields.continuation import over_the_poles
+from atmodist.fields.grid import Grid
 from atmodist.metric.receptive_field import Adapted
 
 
@@ -88,29 +89,6 @@ class Layout:
         if not self.grid.is_global:
             out[~inside] = 0.0
         return out
-
-
-def over_the_poles(rows: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Where the rows of a global grid go on beyond its first and last one.
-
-    A meridian and the one opposite make a circle, on which rows repeat.
-
-    Args:
-        rows: Row numbers, of any sign and size.
-        grid: A global grid.
-
-    Returns:
-        The row of the grid at each, and whether it lies on the opposite meridian.
-    """
-    height = grid.shape[0]
-    spacing = 180.0 / height
-    north, south = (
-        abs(abs(latitude) - 90.0) < ROUNDING * spacing for latitude in grid.latitude[[0, -1]]
-    )
-    on_circle = rows % (2 * height - int(north) - int(south))
-    crossed = on_circle >= height
-    last = 2 * height - 1 - int(south)
-    return np.where(crossed, last - on_circle, on_circle), crossed
 
 
 def multiple_of(number: int, stride: int) -> int:

@@ -1,34 +1,10 @@
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
 
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.metric.padding import Layout, bands, multiple_of, over_the_poles
+from atmodist.metric.padding import Layout, bands, multiple_of
 from atmodist.metric.receptive_field import adapted
 from tests.metric.encoders import made_encoder
-
-
-@pytest.mark.parametrize(
-    ("kind", "num", "north", "south"),
-    [
-        ("regular", 5, [2, 1], [3, 2]),
-        ("cell-centred", 4, [1, 0], [3, 2]),
-        ("driscoll-healy", 4, [2, 1], [3, 2]),
-        ("gauss", 4, [1, 0], [3, 2]),
-    ],
-)
-def test_rows_go_on_over_the_poles_without_a_pole_twice(kind, num, north, south):
-    rows = np.array([-2, -1, *range(num), num, num + 1])
-    source, crossed = over_the_poles(rows, make_grid(kind, num))
-    assert source.tolist() == [*north, *range(num), *south]
-    assert crossed.tolist() == [True, True, *[False] * num, True, True]
-
-
-def test_a_circle_through_both_poles_closes():
-    grid = make_grid("regular", 5)
-    source, crossed = over_the_poles(np.arange(8), grid)
-    again = over_the_poles(np.arange(8) - 16, grid)
-    assert_array_equal(again, (source, crossed))
 
 
 @pytest.fixture(scope="module")
