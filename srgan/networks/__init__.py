@@ -1,0 +1,1 @@
+"""Generator and discriminator; importing this package does not import Keras."""
