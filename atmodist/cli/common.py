@@ -8,6 +8,7 @@ stderr and exit status 2; set ATMODIST_DEBUG=1 to see the traceback as well.
 
 import dataclasses
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -17,7 +18,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 Config = TypeVar("Config")
 
 EXIT_MISTAKE = 2  # as argparse itself exits on a wrong flag
-EXIT_INTERRUPTED = 130  # as shells report a command ended by Ctrl-C
+EXIT_SIGNAL = 128  # plus the number of a signal, as shells report: 130 after Ctrl-C
 
 
 class CommandParser(ArgumentParser):
@@ -86,7 +87,8 @@ def run_command(
     """Parses `argv`, calls `action` with the configuration, prints its closing line.
 
     Returns:
-        The exit status: 0, or 2 after a mistake of the user, or 130 after Ctrl-C.
+        The exit status: 0, or 2 after a mistake of the user, or 130 after Ctrl-C, 143 after
+        SIGTERM where that is waited for.
     """
     return guarded(parser.prog, lambda: action(_configuration(parser, config_class, argv)))
 
@@ -100,9 +102,10 @@ def guarded(prog: str, action: Callable[[], str]) -> int:
             raise
         print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)
         return EXIT_MISTAKE
-    except KeyboardInterrupt:
-        print(f"\n{prog}: interrupted; run the same command again to go on.", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as interruption:
+        told = str(interruption) or "interrupted; run the same command again to go on."
+        print(f"\n{prog}: {told}", file=sys.stderr)
+        return EXIT_SIGNAL + getattr(interruption, "signal_number", signal.SIGINT)
     return 0
 
 

@@ -20,6 +20,8 @@ HEADS = ("classes", "ordinal")
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "resnet-small": {  # the reference implementation's
+            "warmup_epochs": 20,
+            "warmup_batches": 2000,
             "epochs": 60,
             "batch_size": 128,
             "optimizer": "sgd",
@@ -32,6 +34,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "reverse": False,
         },
         "resnet-tiny": {
+            "warmup_epochs": 0,
+            "warmup_batches": 0,
             "epochs": 10,
             "batch_size": 64,
             "optimizer": "adamw",
@@ -44,6 +48,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "reverse": True,
         },
         "resnet-18": {  # as resnet-small, whose blocks, L2 and head it shares
+            "warmup_epochs": 20,
+            "warmup_batches": 2000,
             "epochs": 60,
             "batch_size": 128,
             "optimizer": "sgd",
@@ -56,6 +62,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "reverse": False,
         },
         "resnet-101": {  # Keras' network has no L2, so that the optimiser must decay its weights
+            "warmup_epochs": 0,
+            "warmup_batches": 0,
             "epochs": 60,
             "batch_size": 64,
             "optimizer": "adamw",
@@ -71,7 +79,15 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 # What may change between a run and its continuation without changing what has been learnt so far.
-CONTINUABLE = ("records", "output", "epochs", "evaluate_every", "keep_checkpoints", "resume")
+CONTINUABLE = (
+    "records",
+    "output",
+    "epochs",
+    "evaluate_every",
+    "checkpoint_minutes",
+    "keep_checkpoints",
+    "resume",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +105,18 @@ class TrainingConfig:
     head: HeadName = "classes"
     """How the temporal distance is told. classes: labels know nothing of each other. ordinal: one
     score, cut into labels by thresholds that are learnt (proportional odds)."""
+    train_split: str = "train"
+    """Which split of the records to learn from."""
+    evaluation_split: str = "evaluation"
+    """Which split of the records to score the network on after epochs."""
+    warmup_epochs: int | None = None
+    """Epochs on a fixed part of the records, before the main phase; 0 for none."""
+    warmup_batches: int | None = None
+    """Batches in that part."""
     epochs: int | None = None
-    """Number of epochs."""
+    """Number of epochs of the main phase."""
     steps_per_epoch: int | None = None
-    """Batches per epoch; null for all records once."""
+    """Batches per epoch of the main phase; null for all records once."""
     batch_size: int | None = None
     """Pairs per step."""
     optimizer: OptimizerName | None = None
@@ -105,8 +129,8 @@ class TrainingConfig:
     schedule: ScheduleName | None = None
     """plateau: multiplied by 0.1 when the training loss stalls. cosine: falls to 0 at the end.
     constant."""
-    warmup_steps: int = 200
-    """Steps over which the cosine and constant schedules rise from 0."""
+    rise_steps: int = 200
+    """Steps of a phase over which the cosine and constant schedules rise from 0."""
     plateau_min_delta: float = 4e-2
     """Smaller improvements of the training loss count as none."""
     plateau_patience: int = 8
@@ -134,6 +158,9 @@ class TrainingConfig:
     """Decides first weights, order of the records and augmentation."""
     resume: bool = True
     """Go on from the last checkpoint in the output folder, if there is one."""
+    checkpoint_minutes: float | None = 10.0
+    """Minutes between checkpoints within an epoch, of which only the latest stays; 0 for one after
+    every step, null for none."""
     keep_checkpoints: int | None = None
     """How many of the latest checkpoints to keep, besides the best; null for all."""
     deterministic: bool = False
@@ -159,13 +186,14 @@ class TrainingConfig:
             self._check(name, "a positive integer", lambda v: _is_int(v) and v >= 1)
         for name in ("evaluate_every", "plateau_patience", "keep_checkpoints"):
             self._check(name, "a positive integer", lambda v: _is_int(v) and v >= 1)
-        for name in ("seed", "warmup_steps"):
+        for name in ("seed", "rise_steps", "warmup_epochs", "warmup_batches"):
             self._check(name, "an integer of at least 0", lambda v: _is_int(v) and v >= 0)
         self._check("max_label", "an integer above 1", lambda v: _is_int(v) and v >= 2)
         self._check("learning_rate", "a positive number", lambda v: 0 < v < float("inf"))
         for name in (
             "weight_decay",
             "label_spread",
+            "checkpoint_minutes",
             "plateau_min_delta",
             "plateau_min_learning_rate",
         ):
@@ -174,7 +202,13 @@ class TrainingConfig:
         self._check("ema", "at least 0 and below 1", lambda v: 0 <= v < 1)
         for name in ("mirror", "reverse", "resume", "deterministic", "xla"):
             self._check_boolean(name)
+        for name in ("train_split", "evaluation_split"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(
+                    f"`{name}` must be the name of a split; got {name}={getattr(self, name)!r}."
+                )
         self._check_optimizer()
+        self._check_warmup()
 
     def resolved(self) -> "TrainingConfig":
         """Returns the configuration with every open setting taken from the recipe."""
@@ -187,10 +221,26 @@ class TrainingConfig:
 
     def _check(self, name: str, expected: str, holds: Any) -> None:
         value = getattr(self, name)
-        if value is None and self.__dataclass_fields__[name].default is None:
+        if value is None and (
+            self.__dataclass_fields__[name].default is None or name == "checkpoint_minutes"
+        ):
             return
         if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
             raise ValueError(f"`{name}` must be {expected}; got {name}={value!r}.")
+
+    def _check_warmup(self) -> None:
+        recipe = RECIPES[self.architecture]
+        if self.warmup_epochs is None and self.warmup_batches and not recipe["warmup_epochs"]:
+            raise ValueError(
+                f"{self.architecture} has no warm-up of its own; give --warmup_epochs with "
+                f"warmup_batches={self.warmup_batches!r}."
+            )
+        batches = self.warmup_batches
+        if self.warmup_epochs and not (recipe["warmup_batches"] if batches is None else batches):
+            raise ValueError(
+                "a warm-up needs a number of batches; give --warmup_batches with "
+                f"warmup_epochs={self.warmup_epochs!r}."
+            )
 
     def _check_boolean(self, name: str) -> None:
         value = getattr(self, name)

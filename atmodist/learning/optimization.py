@@ -15,6 +15,7 @@ reference (Keras' `SGD(momentum=0.9, clipnorm=5.0)`); "adamw" does not clip.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -88,10 +89,14 @@ class Optimization:
         means = (self._sums.numpy() / max(self._steps, 1)).tolist()
         return dict(zip(self._summed, means, strict=True))
 
-    def reset(self) -> None:
-        """Starts the means of `losses` anew."""
-        self._sums.assign(tf.zeros(len(self._summed)))
-        self._steps = 0
+    def reset(self, sums: Sequence[float] | None = None, steps: int = 0) -> None:
+        """Starts the means of `losses` anew, or with the `sums` over some `steps`."""
+        self._sums.assign([0.0] * len(self._summed) if sums is None else list(sums))
+        self._steps = steps
+
+    def sums(self) -> list[float]:
+        """What `losses` is made of, to go on with by `reset` within an epoch."""
+        return [float(value) for value in self._sums.numpy()]
 
     def predict(self, inputs: Any) -> np.ndarray:
         """Returns the outputs of the evaluated network; call `synchronize` before."""

@@ -25,8 +25,6 @@ from atmodist.records.reading import naming_damage, read_pairs
 from atmodist.records.record_set import SIDECAR, RecordSet, open_records
 from atmodist.samples.normalization import Normalization
 
-TRAIN, EVALUATION = "train", "evaluation"
-
 
 class PairSource(Protocol):
     """Pairs for training and evaluation.
@@ -77,14 +75,15 @@ class RecordSource:
         self.normalization = _normalization_of(records)
         self._transformations = self._chosen_transformations()
         described = records.folder / SIDECAR
-        files = [path for split in (TRAIN, EVALUATION) for path in records.paths(split)]
+        self._train, self._evaluation = config.train_split, config.evaluation_split
+        files = [path for split in self._splits() for path in records.paths(split)]
         self.files = (described,) if described.is_file() else tuple(files)
-        self.num_train = self._count(TRAIN)
-        self.num_evaluation = self._count(EVALUATION)
+        self.num_train = self._count(self._train)
+        self.num_evaluation = self._count(self._evaluation)
 
     def training_batches(self, epoch: int) -> tf.data.Dataset:
         """See `PairSource`."""
-        batches = self._read(TRAIN, shuffle=True, epoch=epoch, drop_remainder=True)
+        batches = self._read(self._train, shuffle=True, epoch=epoch, drop_remainder=True)
         if not self._transformations:
             return batches
         augment = random_symmetries(self._transformations, seed=self._config.seed, epoch=epoch)
@@ -92,11 +91,14 @@ class RecordSource:
 
     def evaluation_batches(self) -> tf.data.Dataset:
         """See `PairSource`."""
-        return self._read(EVALUATION, shuffle=False)
+        return self._read(self._evaluation, shuffle=False)
 
     def guard(self) -> AbstractContextManager[None]:
         """See `PairSource`."""
-        return naming_damage(self._records, TRAIN, EVALUATION)
+        return naming_damage(self._records, *self._splits())
+
+    def _splits(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self._train, self._evaluation)))
 
     def _chosen_transformations(self) -> list[Callable[[Any], Any]]:
         channels, scheme = self._records.channels, self.normalization

@@ -1,7 +1,8 @@
 """Learning rates over time: a function of the step, or of how the training loss goes.
 
 A schedule answers `learning_rate(step)`, hears of each epoch's training loss, and keeps its state
-as plain numbers, so that a resumed run goes on exactly where it was.
+as plain numbers, so that a resumed run goes on exactly where it was. Each phase of a run has one of
+its own, which starts anew.
 """
 
 import math
@@ -15,7 +16,7 @@ class Schedule(Protocol):
     """What the training loop asks of a schedule."""
 
     def learning_rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0 over the whole run."""
+        """The learning rate of a step, counted from 0 over the phase."""
 
     def after_epoch(self, loss: float) -> None:
         """Hears the mean training loss of the epoch that ended."""
@@ -40,29 +41,29 @@ class _Stateless:
 
 @dataclass(frozen=True, kw_only=True)
 class Constant(_Stateless):
-    """Rises linearly over `warmup_steps`, then stays at `peak`."""
+    """Rises linearly over `rise_steps`, then stays at `peak`."""
 
     peak: float
-    warmup_steps: int = 0
+    rise_steps: int = 0
 
     def learning_rate(self, step: int) -> float:
-        """Returns peak · min(1, (step + 1) / warmup_steps)."""
-        return self.peak * min(1.0, (step + 1) / max(self.warmup_steps, 1))
+        """Returns peak · min(1, (step + 1) / rise_steps)."""
+        return self.peak * min(1.0, (step + 1) / max(self.rise_steps, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine(_Stateless):
-    """Rises linearly over `warmup_steps`, then falls as half a cosine to 0 at `num_steps`."""
+    """Rises linearly over `rise_steps`, then falls as half a cosine to 0 at `num_steps`."""
 
     peak: float
     num_steps: int
-    warmup_steps: int = 0
+    rise_steps: int = 0
 
     def learning_rate(self, step: int) -> float:
         """Returns the learning rate of a step."""
-        warmup = min(self.warmup_steps, self.num_steps // 2)
-        rise = min(1.0, (step + 1) / max(warmup, 1))
-        progress = max(0, step - warmup) / max(self.num_steps - warmup, 1)
+        rise_steps = min(self.rise_steps, self.num_steps // 2)
+        rise = min(1.0, (step + 1) / max(rise_steps, 1))
+        progress = max(0, step - rise_steps) / max(self.num_steps - rise_steps, 1)
         return self.peak * rise * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
 
 
@@ -119,7 +120,7 @@ def make_schedule(config: TrainingConfig, num_steps: int) -> Schedule:
 
     Args:
         config: With no setting left open.
-        num_steps: Steps of the whole run.
+        num_steps: Steps of the whole phase.
     """
     if config.learning_rate is None:
         raise ValueError("the learning rate is not set; call `resolved()` on the configuration.")
@@ -132,7 +133,5 @@ def make_schedule(config: TrainingConfig, num_steps: int) -> Schedule:
             min_learning_rate=config.plateau_min_learning_rate,
         )
     if config.schedule == "cosine":
-        return Cosine(
-            peak=config.learning_rate, num_steps=num_steps, warmup_steps=config.warmup_steps
-        )
-    return Constant(peak=config.learning_rate, warmup_steps=config.warmup_steps)
+        return Cosine(peak=config.learning_rate, num_steps=num_steps, rise_steps=config.rise_steps)
+    return Constant(peak=config.learning_rate, rise_steps=config.rise_steps)

@@ -1,15 +1,15 @@
 """A training run: epochs, evaluations, logs and checkpoints, and going on after being killed.
 
-A checkpoint holds all that an epoch changes, and the order of the data is a pure function of
+A checkpoint holds all that a step changes, and the order of the data is a pure function of
 (seed, epoch), so a run that was killed and started again by the same command repeats the losses of
-one that was not. What is inside a step lives in `optimization`, what is in a batch in
-`pair_source`; here is only the order of events.
+one that was not. Within an epoch, batches seen before are skipped. What is inside a step lives in
+`optimization`, what is in a batch in `pair_source`, how many steps there are in `phases`; here is
+only the order of events.
 """
 
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,51 +21,25 @@ from tqdm import tqdm
 from atmodist.learning import checkpoints
 from atmodist.learning.configuration import TrainingConfig
 from atmodist.learning.continuation import check_same_data, check_same_run, describe_source
+from atmodist.learning.interruption import StopSignals, TrainingInterrupted
 from atmodist.learning.optimization import Optimization, is_finite
 from atmodist.learning.pair_source import PairSource, open_source
-from atmodist.learning.pretext import encoder_of
+from atmodist.learning.phases import Phase, fit_warmup, plan_phases
+from atmodist.learning.results import TrainingResult, describe_row, write_results
 from atmodist.learning.run_log import RunLog, write_csv
-from atmodist.learning.saving import load_network, save_network
 from atmodist.learning.schedules import Schedule, make_schedule
 from atmodist.learning.tasks.task import Scores, make_task
-from atmodist.outputs import plain_config, write_json, write_manifest
+from atmodist.locking import locked
+from atmodist.outputs import plain_config, write_json
 
-PROGRESS = ("epoch", "step", "steps_per_epoch", "schedule", "history", "evaluations", "config")
+PROGRESS = ("epoch", "step", "epoch_step", "sums", "seconds", "steps_per_epoch", "schedule")
+RECORD = ("history", "evaluations", "config")
+LOCK = ".lock"  # held while a run writes its folder
 LOOK_EVERY = 20  # steps between two looks at the loss; a look waits for the accelerator
-LAST_EVALUATIONS = 5  # averaged in evaluation.json, lest a lucky one be reported
 
 
 class TrainingDivergedError(ValueError):
     """The loss or its gradient is no longer a finite number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingResult:
-    """What a run came to.
-
-    Attributes:
-        output: The folder with the network.
-        epochs: Epochs trained.
-        best: Scores of the best epoch by evaluation loss, with `epoch`.
-        last: Mean scores of the last evaluations.
-        report: Lines about them, for people.
-    """
-
-    output: Path
-    epochs: int
-    best: Scores
-    last: Scores
-    report: str
-
-    def summary(self) -> str:
-        """How good it became, where it is, and what to run next."""
-        return (
-            f"trained   {self.epochs} epochs; the best is epoch {self.best['epoch']}, evaluation "
-            f"loss {self.best['loss']:.3f}\n"
-            f"{self.report}\n"
-            f"Wrote {self.output / 'encoder.keras'}; all scores are in "
-            f"{self.output / 'evaluation.json'}. Next: atmodist inspect {self.output}"
-        )
 
 
 def train(config: TrainingConfig, source: PairSource | None = None) -> TrainingResult:
@@ -79,30 +53,37 @@ def train(config: TrainingConfig, source: PairSource | None = None) -> TrainingR
         ValueError: If the output folder holds another run, or the records do not suit.
         TrainingDivergedError: If the loss or its gradient is no longer a finite number.
     """
-    run = TrainingRun(config, source)
-    with run.source.guard():
-        run.go_on()
-    return run.finish()
+    with locked(config.output / LOCK, config.output):
+        run = TrainingRun(config, source)
+        with run.source.guard():
+            run.go_on()
+        return run.finish()
 
 
 class TrainingRun:
-    """The state of a run between two epochs."""
+    """The state of a run between two steps."""
 
     def __init__(self, config: TrainingConfig, source: PairSource | None = None):
-        self.config = config = config.resolved()
         self.output = config.output
         keras.utils.set_random_seed(config.seed)
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
-        self.source = source or open_source(config)
+        self.source = source or open_source(config.resolved())
+        self.config = config = fit_warmup(config, self.source)
         self._described = describe_source(self.source)
         self.epoch = 0  # epochs done
         self.step = 0  # steps done
+        self.epoch_step = 0  # steps done in the epoch that is not done yet
+        self.seconds = 0.0  # that these took
         self.history: list[dict[str, Any]] = []
         self.evaluations: list[dict[str, Any]] = []
+        self._signals = StopSignals()
+        self._clock = checkpoints.Clock(config.checkpoint_minutes)
+        self._place: tuple[int, int | None] | None = None  # the latest checkpoint
+        self.phases = plan_phases(config, self.source)
         previous = self._previous_state()
-        self.steps_per_epoch = self._count_steps()
-        self.schedule: Schedule = make_schedule(config, self.num_epochs * self.steps_per_epoch)
+        self.phase = self._find_phase()
+        self.schedule = self._make_schedule()
         self.task = make_task(config, self.source)
         self.optimization = Optimization(self.task.network(), self.task, config)
         self.output.mkdir(parents=True, exist_ok=True)
@@ -116,125 +97,153 @@ class TrainingRun:
 
     @property
     def num_epochs(self) -> int:
-        """Epochs of the whole run."""
-        return int(self.config.epochs or 1)
+        """Epochs of the whole run, of all phases."""
+        return self.phases[-1].end
 
     def go_on(self) -> None:
-        """Trains the epochs that are missing."""
+        """Trains the epochs that are missing.
+
+        Raises:
+            TrainingInterrupted: If it was told to end; a checkpoint holds what was done.
+        """
         log = RunLog(self.output)
-        done = self.epoch == self.num_epochs
-        if done and not (self.evaluations and self.evaluations[-1]["epoch"] == self.epoch):
-            self._add_evaluation()  # a longer run did not evaluate the epoch that is the last now
-        while self.epoch < self.num_epochs:
-            started = time.perf_counter()
-            losses = self._train_epoch()
-            seconds = time.perf_counter() - started
-            rate = self.schedule.learning_rate(self.step - 1)  # asked before it falls
-            self.schedule.after_epoch(losses["loss"])
-            self.epoch += 1
-            pairs = self.steps_per_epoch * int(self.config.batch_size or 1)
-            row = {
-                "epoch": self.epoch,
-                "step": self.step,
-                "learning_rate": rate,
-                **losses,
-                **self._evaluate(),
-                "seconds": round(seconds, 3),
-                "pairs_per_second": round(pairs / seconds, 2),
-            }
-            self.history.append(row)
-            self._save()
-            self._tell(row)
-            log.write(self.history)
+        self._clock.start()
+        with self._signals:
+            done = self.epoch == self.num_epochs
+            if done and not (self.evaluations and self.evaluations[-1]["epoch"] == self.epoch):
+                self._add_evaluation(self.epoch)  # a longer run did not evaluate this epoch
+            while self.epoch < self.num_epochs:
+                losses = self._train_epoch()
+                self._end_epoch(losses, self._evaluate(self.epoch + 1))
+                log.write(self.history)
+
+    def _end_epoch(self, losses: dict[str, float], scores: dict[str, Any]) -> None:
+        pairs = self.phase.steps_per_epoch * int(self.config.batch_size or 1)
+        row = {
+            "epoch": self.epoch + 1,
+            "phase": self.phase.name,
+            "step": self.step,
+            "learning_rate": self._rate(self.step - 1),  # asked before it falls
+            **losses,
+            **scores,
+            "seconds": round(self.seconds, 3),
+            "pairs_per_second": round(pairs / self.seconds, 2),
+        }
+        self.schedule.after_epoch(losses["loss"])
+        self.epoch += 1
+        self.epoch_step, self.seconds = 0, 0.0
+        if self._find_phase() is not self.phase:
+            self.phase = self._find_phase()
+            self.schedule = self._make_schedule()
+        self.history.append(row)
+        self._save()
+        tqdm.write(describe_row(row, self.num_epochs, self.task))
 
     def finish(self) -> TrainingResult:
         """Writes the best network, its scores and the manifest."""
-        best = self._best()
-        best_checkpoint = checkpoints.path(self.output, best["epoch"])
-        network = load_network(best_checkpoint / checkpoints.NETWORK)
-        last = self.evaluations[-LAST_EVALUATIONS:]
-        last_mean = {**self.task.mean_scores(last), "epochs": [scores["epoch"] for scores in last]}
-        save_network(network, self.output / "pretext.keras")
-        save_network(encoder_of(network), self.output / "encoder.keras")
-        write_json(
-            self.output / "evaluation.json",
-            {
-                **self.task.describe(),
-                "best": best,
-                "mean_of_last": last_mean,
-                "last": self.evaluations[-1],
-            },
-        )
-        write_manifest(
-            self.output / "manifest.json",
-            command="rplearn-train",
-            config=self.config,
-            seed=self.config.seed,
-            inputs=self.source.files,
-            normalization=self._described["normalization"],
-            num_train=self.source.num_train,
-            num_evaluation=self.source.num_evaluation,
-            best_epoch=best["epoch"],
-        )
-        return TrainingResult(
-            output=self.output,
-            epochs=self.epoch,
-            best=best,
-            last=last_mean,
-            report=self.task.report(last_mean, len(last)),
+        return write_results(
+            self.config,
+            self.task,
+            self.source,
+            history=self.history,
+            evaluations=self.evaluations,
+            best=self._best(),
         )
 
     def _train_epoch(self) -> dict[str, float]:
-        self.optimization.reset()
-        batches = self.source.training_batches(self.epoch).take(self.steps_per_epoch)
-        batches = self.task.prepare(batches, self.epoch)
-        label = f"epoch {self.epoch + 1}/{self.num_epochs}"
-        with tqdm(total=self.steps_per_epoch, desc=label, unit="step", disable=None) as bar:
-            for number, (inputs, targets) in enumerate(batches, start=1):
-                rate = self.schedule.learning_rate(self.step)
+        if self.epoch_step == 0:  # else the sums were taken up with the checkpoint
+            self.optimization.reset()
+        size, before = self.phase.steps_per_epoch, self.seconds
+        label = f"{self.phase.name} epoch {self.epoch + 1}/{self.num_epochs}"
+        started = time.perf_counter()
+        shown = {"desc": label, "unit": "step", "disable": None}
+        with tqdm(total=size, initial=self.epoch_step, **shown) as bar:
+            for inputs, targets in self._batches() if self.epoch_step < size else ():
+                rate = self._rate(self.step)
                 self.optimization.step(inputs, targets, number=self.step, learning_rate=rate)
                 self.step += 1
-                if number % LOOK_EVERY == 0:
-                    losses = self._checked_losses(rate)
+                self.epoch_step += 1
+                if self.epoch_step % LOOK_EVERY == 0:
+                    losses = self._checked_losses()
                     bar.set_postfix({name: losses[name] for name in ("loss", *self.task.measures)})
                 bar.update()
-        if number != self.steps_per_epoch:
+                self.seconds = before + time.perf_counter() - started
+                self._after_step()
+        if self.epoch_step != size:
             raise ValueError(
-                f"the records gave {number} batches in epoch {self.epoch + 1}, but "
-                f"{self.steps_per_epoch} were announced; are some shards missing?"
+                f"the records gave {self.epoch_step} batches in epoch {self.epoch + 1}, but "
+                f"{size} were announced; are some shards missing?"
             )
-        return self._checked_losses(rate)
+        losses = self._checked_losses()
+        self.seconds = before + time.perf_counter() - started  # the last steps have ended now
+        return losses
 
-    def _checked_losses(self, rate: float) -> dict[str, float]:
+    def _batches(self) -> tf.data.Dataset:
+        """What the epoch has left; earlier batches are read, and dropped."""
+        batches = self.phase.batches(self.source, self.epoch)
+        # A task may draw by the number of a batch, so that it must see the dropped ones.
+        return self.task.prepare(batches, self.epoch).skip(self.epoch_step)
+
+    def _after_step(self) -> None:
+        """Leaves a checkpoint when it is due, and ends if told to."""
+        if self._signals.received is not None:
+            self._interrupt()
+        if self._clock.is_due():
+            self._save_within()
+
+    def _interrupt(self) -> None:
+        where, place = "", ""
+        if self.epoch_step:
+            self._save_within()
+            where = (
+                f" in epoch {self.epoch + 1} after step {self.epoch_step} of "
+                f"{self.phase.steps_per_epoch}"
+            )
+            place = f" from {self._last_checkpoint()}"
+        raise TrainingInterrupted(
+            f"interrupted{where}; run the same command again to go on{place}.",
+            int(self._signals.received or 0),
+        )
+
+    def _rate(self, step: int) -> float:
+        return self.schedule.learning_rate(step - self.phase.first_step)
+
+    def _find_phase(self) -> Phase:
+        return next((phase for phase in self.phases if self.epoch < phase.end), self.phases[-1])
+
+    def _make_schedule(self) -> Schedule:
+        return make_schedule(self.config, self.phase.num_steps)
+
+    def _checked_losses(self) -> dict[str, float]:
         losses = self.optimization.losses()
         if not is_finite(losses):
-            last = self.epoch and checkpoints.path(self.output, self.epoch)
+            last = self._last_checkpoint()
             raise TrainingDivergedError(
                 f"training broke down in epoch {self.epoch + 1}: loss {losses['loss']:.3g}, norm "
                 f"of the gradient {losses['gradient_norm']:.3g} (step {self.step}, learning rate "
-                f"{rate:g}); "
+                f"{self._rate(self.step - 1):g}); "
                 + (f"the last good checkpoint is {last}. " if last else "there is no checkpoint. ")
                 + "Try a smaller --learning_rate and another --output."
             )
         return losses
 
-    def _evaluate(self) -> dict[str, Any]:
+    def _evaluate(self, epoch: int) -> dict[str, Any]:
         """Scores the network when it is due; returns the columns for the log."""
         self.optimization.synchronize()
-        due = self.epoch % self.config.evaluate_every == 0 or self.epoch == self.num_epochs
+        due = epoch % self.config.evaluate_every == 0 or epoch == self.num_epochs
         if due:
-            self._add_evaluation()
+            self._add_evaluation(epoch)
         scores = self.evaluations[-1] if due else dict.fromkeys(self.task.scores)
         return {f"evaluation_{name}": scores[name] for name in self.task.scores}
 
-    def _add_evaluation(self) -> None:
+    def _add_evaluation(self, epoch: int) -> None:
         scores = self.evaluate()
         if not math.isfinite(scores["loss"]):
             raise TrainingDivergedError(
-                f"the evaluation loss of epoch {self.epoch} is {scores['loss']}, though training "
+                f"the evaluation loss of epoch {epoch} is {scores['loss']}, though training "
                 "went well; do the evaluation records hold missing values?"
             )
-        self.evaluations.append({"epoch": self.epoch, **scores})
+        self.evaluations.append({"epoch": epoch, **scores})
 
     def evaluate(self) -> Scores:
         """Scores the network on the evaluation split."""
@@ -247,27 +256,15 @@ class TrainingRun:
         batches = self.task.prepare(batches, None)
         for inputs, targets in tqdm(batches, desc="evaluation", leave=False, disable=None):
             yield self.optimization.predict(inputs), targets
+            if self._signals.received is not None:
+                self._interrupt()
 
     def _best(self) -> dict[str, Any]:
         return min(self.evaluations, key=lambda scores: scores["loss"])
 
     def _save(self) -> None:
-        checkpoints.save(
-            self.output,
-            self.epoch,
-            network=self.optimization.network,
-            arrays=self.optimization.state(),
-            state={
-                "epoch": self.epoch,
-                "step": self.step,
-                "steps_per_epoch": self.steps_per_epoch,
-                "schedule": self.schedule.state(),
-                "history": self.history,
-                "evaluations": self.evaluations,
-                "config": plain_config(self.config),
-                **self._described,
-            },
-        )
+        """Leaves a checkpoint after an epoch, and says which is the best."""
+        self._write_checkpoint(self.epoch, None, network=self.optimization.network)
         kept = [self.epoch]
         if self.evaluations:
             best = self._best()
@@ -278,66 +275,79 @@ class TrainingRun:
         if self.config.keep_checkpoints:
             checkpoints.prune(self.output, keep=self.config.keep_checkpoints, besides=kept)
 
-    def _tell(self, row: dict[str, Any]) -> None:
-        names = ["loss", *self.task.measures]
-        names += [f"evaluation_{name}" for name in self.task.scores]
-        scores = ", ".join(
-            f"{name.replace('_', ' ')} {row[name]:.3f}" for name in names if row[name] is not None
+    def _save_within(self) -> None:
+        """Leaves a checkpoint within an epoch, in place of the one before."""
+        self._checked_losses()
+        self._write_checkpoint(self.epoch + 1, self.epoch_step)
+
+    def _write_checkpoint(self, epoch: int, step: int | None, network: Any = None) -> None:
+        within = step is not None
+        checkpoints.save(
+            self.output,
+            epoch,
+            step,
+            network=network,
+            arrays=self.optimization.state(),
+            state={
+                "epoch": self.epoch,
+                "step": self.step,
+                "epoch_step": self.epoch_step,
+                "sums": self.optimization.sums() if within else None,
+                "seconds": self.seconds,
+                "steps_per_epoch": self.phases[-1].steps_per_epoch,
+                "schedule": self.schedule.state(),
+                "history": self.history,
+                "evaluations": self.evaluations,
+                "config": plain_config(self.config),
+                **self._described,
+            },
         )
-        tqdm.write(
-            f"epoch {row['epoch']}/{self.num_epochs}: {scores}, "
-            f"{row['pairs_per_second']:.0f} pairs/s"
-        )
+        self._place = epoch, step
+        self._clock.start()
+
+    def _last_checkpoint(self) -> Path | None:
+        return None if self._place is None else checkpoints.path(self.output, *self._place)
 
     def _previous_state(self) -> dict[str, Any] | None:
         """Finds the last checkpoint; refuses what cannot be gone on with."""
-        done = checkpoints.epochs(self.output)
-        if done and not self.config.resume:
+        self._place = checkpoints.latest(self.output, self.num_epochs)
+        if self._place is None:
+            return None
+        if not self.config.resume:
+            done = len(checkpoints.epochs(self.output)) and checkpoints.epochs(self.output)[-1]
             raise ValueError(
-                f"{self.output} already holds a run of {done[-1]} epochs; choose another --output, "
+                f"{self.output} already holds a run of {done} epochs; choose another --output, "
                 "or go on with it by --resume true."
             )
-        if not done:
-            return None
         state = checkpoints.load_state(
-            self.output, done[-1], required=(*PROGRESS, *self._described)
+            self.output, *self._place, required=(*PROGRESS, *RECORD, *self._described)
         )
         check_same_run(state["config"], self.config, self.output)
         check_same_data(state, self.source, self.config)
         return state
 
     def _take_up(self, state: dict[str, Any]) -> None:
-        if state["steps_per_epoch"] != self.steps_per_epoch:
+        steps_per_epoch = self.phases[-1].steps_per_epoch
+        if state["steps_per_epoch"] != steps_per_epoch:
             raise ValueError(
                 f"the run in {self.output} had {state['steps_per_epoch']} steps per epoch, these "
-                f"records give {self.steps_per_epoch}; choose another --output."
+                f"records give {steps_per_epoch}; choose another --output."
             )
         self.epoch, self.step = state["epoch"], state["step"]
+        self.epoch_step, self.seconds = state["epoch_step"], state["seconds"]
         self.history, self.evaluations = state["history"], state["evaluations"]
-        arrays = checkpoints.load_arrays(self.output, self.epoch)
+        place = self._place or (self.epoch, None)
+        arrays = checkpoints.load_arrays(self.output, *place)
+        self.phase = self._find_phase()
+        self.schedule = self._make_schedule()
         try:  # the settings are the same, so what does not fit is no other network's
             self.schedule.restore(state["schedule"])
             self.optimization.restore(arrays)
+            self.optimization.reset(state["sums"], self.epoch_step)
         except (KeyError, TypeError, ValueError) as error:
-            raise checkpoints.damaged(self.output, self.epoch, error) from error
+            raise checkpoints.damaged(self.output, *place, error) from error
         write_csv(self.output / "log.csv", self.history)
         if self.epoch < self.num_epochs:
-            tqdm.write(f"going on after epoch {self.epoch} of {self.output}")
-
-    def _count_steps(self) -> int:
-        batch_size = int(self.config.batch_size or 1)
-        available = self.source.num_train // batch_size
-        if available < 1 or self.source.num_evaluation < 1:
-            raise ValueError(
-                f"{self.config.records} has {self.source.num_train} pairs for training and "
-                f"{self.source.num_evaluation} for evaluation; needed are at least one batch "
-                f"({batch_size}) and one pair. Try a smaller --batch_size, or more records."
-            )
-        asked = self.config.steps_per_epoch or available
-        if asked > available:
-            raise ValueError(
-                f"`steps_per_epoch` is {asked}, but {self.config.records} has "
-                f"{self.source.num_train} pairs for training, {available} batches of {batch_size}; "
-                "ask for fewer, or make more records."
-            )
-        return asked
+            where = f"step {self.epoch_step} of epoch {self.epoch + 1}"
+            where = where if self.epoch_step else f"epoch {self.epoch}"
+            tqdm.write(f"going on after {where} of {self.output}")

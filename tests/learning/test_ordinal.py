@@ -102,7 +102,7 @@ def test_both_heads_share_everything_below():
 
 def test_an_ordinal_head_learns(monkeypatch, tmp_path):
     monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
-    options = {"schedule": "constant", "learning_rate": 2e-2, "ema": 0.9, "warmup_steps": 4}
+    options = {"schedule": "constant", "learning_rate": 2e-2, "ema": 0.9, "rise_steps": 4}
     config = TrainingConfig(
         records="made-up",
         output=tmp_path,

@@ -62,19 +62,19 @@ def test_plateau_goes_on_from_its_state():
 
 
 def test_cosine_rises_linearly_then_falls_to_zero():
-    cosine = Cosine(peak=2.0, num_steps=110, warmup_steps=10)
+    cosine = Cosine(peak=2.0, num_steps=110, rise_steps=10)
     assert [cosine.learning_rate(k) for k in (0, 4, 9)] == pytest.approx([0.2, 1.0, 2.0])
     assert cosine.learning_rate(60) == pytest.approx(1.0)  # half way down
     assert cosine.learning_rate(110) == pytest.approx(0.0)
     assert cosine.learning_rate(1000) == pytest.approx(0.0)
 
 
-def test_a_long_warmup_leaves_half_of_a_short_run():
-    assert Cosine(peak=1.0, num_steps=20, warmup_steps=200).learning_rate(9) == 1.0
+def test_a_long_rise_leaves_half_of_a_short_run():
+    assert Cosine(peak=1.0, num_steps=20, rise_steps=200).learning_rate(9) == 1.0
 
 
-def test_constant_stays_after_warmup():
-    constant = Constant(peak=3.0, warmup_steps=3)
+def test_constant_stays_after_its_rise():
+    constant = Constant(peak=3.0, rise_steps=3)
     assert [constant.learning_rate(k) for k in range(5)] == pytest.approx([1, 2, 3, 3, 3])
 
 

@@ -22,7 +22,7 @@ EXACT = ("epoch", "step", "learning_rate", "loss", "penalty", "accuracy", "evalu
 
 
 def config(output, **options):
-    defaults = {"architecture": "resnet-tiny", "batch_size": 32, "epochs": 2, "warmup_steps": 4}
+    defaults = {"architecture": "resnet-tiny", "batch_size": 32, "epochs": 2, "rise_steps": 4}
     return TrainingConfig(**{"records": "made-up", "output": output, **defaults, **options})
 
 

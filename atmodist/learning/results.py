@@ -1,0 +1,111 @@
+"""What a training run comes to: the best network, its scores, a manifest, and lines for people."""
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atmodist.learning import checkpoints
+from atmodist.learning.configuration import TrainingConfig
+from atmodist.learning.continuation import describe_source
+from atmodist.learning.pair_source import PairSource
+from atmodist.learning.pretext import encoder_of
+from atmodist.learning.saving import load_network, save_network
+from atmodist.learning.tasks.task import Scores, Task
+from atmodist.outputs import write_json, write_manifest
+
+LAST_EVALUATIONS = 5  # averaged in evaluation.json, lest a lucky one be reported
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes:
+        output: The folder with the network.
+        epochs: Epochs trained.
+        seconds: Of training per epoch, the median.
+        best: Scores of the best epoch by evaluation loss, with `epoch`.
+        last: Mean scores of the last evaluations.
+        report: Lines about them, for people.
+    """
+
+    output: Path
+    epochs: int
+    seconds: float
+    best: Scores
+    last: Scores
+    report: str
+
+    def summary(self) -> str:
+        """How good it became, where it is, and what to run next."""
+        return (
+            f"trained   {self.epochs} epochs of {self.seconds:.3g} s; the best is epoch "
+            f"{self.best['epoch']}, evaluation loss {self.best['loss']:.3f}\n"
+            f"{self.report}\n"
+            f"Wrote {self.output / 'encoder.keras'}; scores are in evaluation.json, losses in "
+            "log.csv, all epochs in checkpoints/. Next: atmodist inspect "
+            f"{self.output}"
+        )
+
+
+def write_results(
+    config: TrainingConfig,
+    task: Task,
+    source: PairSource,
+    *,
+    history: list[dict[str, Any]],
+    evaluations: list[dict[str, Any]],
+    best: dict[str, Any],
+) -> TrainingResult:
+    """Writes the best network, its scores and the manifest.
+
+    Args:
+        config: With no setting left open.
+        task: What was learnt.
+        source: What it was learnt from.
+        history: Rows of the log.
+        evaluations: Scores with `epoch`, in order.
+        best: One of them; its checkpoint holds the network.
+    """
+    output = config.output
+    place = checkpoints.path(output, best["epoch"])
+    network = load_network(place / checkpoints.NETWORK)
+    last = evaluations[-LAST_EVALUATIONS:]
+    last_mean = {**task.mean_scores(last), "epochs": [scores["epoch"] for scores in last]}
+    save_network(network, output / "pretext.keras")
+    save_network(encoder_of(network), output / "encoder.keras")
+    scores = {"best": best, "mean_of_last": last_mean, "last": evaluations[-1]}
+    write_json(output / "evaluation.json", {**task.describe(), **scores})
+    write_manifest(
+        output / "manifest.json",
+        command="rplearn-train",
+        config=config,
+        seed=config.seed,
+        inputs=source.files,
+        normalization=describe_source(source)["normalization"],
+        num_train=source.num_train,
+        num_evaluation=source.num_evaluation,
+        best_epoch=best["epoch"],
+    )
+    return TrainingResult(
+        output=output,
+        epochs=history[-1]["epoch"],
+        seconds=statistics.median(row["seconds"] for row in history),
+        best=best,
+        last=last_mean,
+        report=task.report(last_mean, len(last)),
+    )
+
+
+def describe_row(row: dict[str, Any], num_epochs: int, task: Task) -> str:
+    """One line about an epoch that ended, from its row of the log."""
+    names = ["loss", *task.measures]
+    names += [f"evaluation_{name}" for name in task.scores]
+    scores = ", ".join(
+        f"{name.replace('_', ' ')} {row[name]:.3f}" for name in names if row[name] is not None
+    )
+    return (
+        f"{row['phase']} epoch {row['epoch']}/{num_epochs}: {scores}, "
+        f"{row['pairs_per_second']:.0f} pairs/s"
+    )
