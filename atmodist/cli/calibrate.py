@@ -79,7 +79,7 @@ def _calibrate(config: CalibrateConfig) -> str:
     load_tensorflow()
     from atmodist.metric import calibrating as library
     from atmodist.metric.calibration import FILE_NAME
-    from atmodist.metric.pair_measures import PIXEL_MEASURES
+    from atmodist.metric.pixel_measures import PIXEL_MEASURES
 
     measures = library.measure_folder(
         run,

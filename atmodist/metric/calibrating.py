@@ -21,13 +21,12 @@ import numpy as np
 from atmodist.metric.calibration import (
     Calibration,
     Combination,
-    LagCurve,
     StageCalibration,
     Weights,
-    monotone,
     normalized_weights,
     weights_text,
 )
+from atmodist.metric.lag_curve import LagCurve, monotone
 from atmodist.metric.pair_measures import (
     BATCH_SIZE,
     PairMeasures,

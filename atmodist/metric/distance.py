@@ -11,11 +11,8 @@ metric on features: zero for equal fields, symmetric, not negative, and it keeps
 inequality. Fields that only differ in what the encoder does not see have distance zero.
 """
 
-import itertools
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -23,6 +20,7 @@ import numpy as np
 
 from atmodist.fields.grid import Grid
 from atmodist.metric import labelled
+from atmodist.metric.encoded import Encoded, Remembering, applied
 from atmodist.metric.features import StageFeatures
 
 if TYPE_CHECKING:
@@ -32,7 +30,6 @@ Stages = str | Mapping[str, float] | None
 By = Literal["stage", "feature"] | None
 
 DEFAULT_STAGE = "stage3"  # where there is one, otherwise the deepest: what the papers compare
-REMEMBERED_BYTES = 1 << 28  # of features, kept while series are compared
 
 
 class Hours(NamedTuple):
@@ -41,24 +38,6 @@ class Hours(NamedTuple):
     hours: Any
     low: Any
     high: Any
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One field as the metric sees it.
-
-    Attributes:
-        grid: Its grid.
-        features: (latitude, longitude, feature) by stage.
-    """
-
-    grid: Grid
-    features: Mapping[str, np.ndarray]
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory taken."""
-        return sum(values.nbytes for values in self.features.values())
 
 
 class Metric:
@@ -325,24 +304,18 @@ class Metric:
         function: Callable[[Encoded, Encoded], np.ndarray],
     ) -> np.ndarray:
         sides = [self._side(name, x, grid, weights) for name, x in (("a", a), ("b", b))]
-        shape = np.broadcast_shapes(sides[0].shape, sides[1].shape)
-        results = []
-        for place in itertools.product(*map(range, shape)):
-            results.append(function(sides[0].at(place), sides[1].at(place)))
-        if not results:
-            raise ValueError(f"there is nothing to compare: shapes {a.shape} and {b.shape}")
-        return np.stack(results).reshape((*shape, *results[0].shape))
+        return applied(function, *sides)
 
     def _side(
         self, name: str, x: np.ndarray, grid: Grid, weights: Mapping[str, float]
-    ) -> "_Remembering":
+    ) -> Remembering:
         expected = (len(self.channels), *grid.shape)
         if x.ndim < 3 or x.shape[-3:] != expected:
             raise ValueError(
                 f"`{name}` must have axes (..., channel, latitude, longitude) and end in "
                 f"{expected}: channels {self.channels} on the grid {grid}; got shape {x.shape}"
             )
-        return _Remembering(x, lambda field: self.encode(field, grid, weights))
+        return Remembering(x, lambda field: self.encode(field, grid, weights))
 
     def _known_grid(self, grid: Grid | None) -> Grid:
         grid = grid or self.grid
@@ -378,30 +351,6 @@ class Metric:
                 "`atmodist calibrate` adds a calibration.json to the folder of the encoder"
             )
         return self.calibration
-
-
-class _Remembering:
-    """Encodes fields of a series as they are asked for, and keeps some for the next question."""
-
-    def __init__(self, fields: np.ndarray, encode: Callable[[np.ndarray], Encoded]):
-        self.shape = fields.shape[:-3]
-        self._fields = fields
-        self._encode = encode
-        self._kept: OrderedDict[tuple[int, ...], Encoded] = OrderedDict()
-
-    def at(self, place: tuple[int, ...]) -> Encoded:
-        """The field at a place of the broadcast shape."""
-        own = place[len(place) - len(self.shape) :]
-        key = tuple(0 if size == 1 else index for size, index in zip(self.shape, own, strict=True))
-        if key not in self._kept:
-            self._kept[key] = self._encode(self._fields[key])
-            while len(self._kept) > 1 and self._num_bytes() > REMEMBERED_BYTES:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-    def _num_bytes(self) -> int:
-        return sum(encoded.num_bytes for encoded in self._kept.values())
 
 
 def load_metric(path: str | Path, *, stages: Stages = None) -> Metric:

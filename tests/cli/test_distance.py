@@ -8,8 +8,9 @@ from atmodist.cli.distance import main
 from atmodist.fields.archive import Archive
 from atmodist.fields.grid import make_grid
 from atmodist.learning.saving import save_network
-from atmodist.metric.calibration import Calibration, LagCurve, StageCalibration
+from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.distance import load_metric
+from atmodist.metric.lag_curve import LagCurve
 from atmodist.outputs import read_json, write_json
 from tests.metric.encoders import made_encoder, made_normalization
 from tests.samples.archives import STEP, hourly, write_archive

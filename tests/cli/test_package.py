@@ -15,7 +15,8 @@ def run(tmp_path):
     """A calibrated run whose records say which grid they are from."""
     from atmodist.learning.networks import residual_encoder
     from atmodist.learning.saving import save_network
-    from atmodist.metric.calibration import Calibration, LagCurve, StageCalibration
+    from atmodist.metric.calibration import Calibration, StageCalibration
+    from atmodist.metric.lag_curve import LagCurve
 
     write_records(tmp_path / "records")
     (sidecar,) = (tmp_path / "records").rglob("records.json")

@@ -14,9 +14,10 @@ from atmodist import load_metric
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.learning.saving import save_network
-from atmodist.metric.calibration import Calibration, LagCurve, StageCalibration
+from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.distance import Metric
 from atmodist.metric.features import StageFeatures
+from atmodist.metric.lag_curve import LagCurve
 from atmodist.outputs import write_json
 from tests.metric.encoders import CHANNELS, made_encoder, made_fields, made_normalization
 
