@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, get_args
 
 from atmodist import outputs
-from atmodist.records.format import (
+from atmodist.records.example import (
     FRAME_FOOTER,
     FRAME_HEADER,
     MAX_PAYLOAD,

@@ -1,4 +1,4 @@
-"""Reads records of pairs for training, through `tf.data`.
+"""Reads records for training, through `tf.data`: of any kind, and pairs in particular.
 
 Records pass as bytes from disk through a shuffle buffer to a batch, which is parsed as a whole;
 plain shards are read without a buffer, which would only be one more copy. The order is a function
@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from atmodist.records.format import PAIR_FEATURES
 from atmodist.records.record_set import RecordSet
+from atmodist.records.sharded import ShardedRecords
 
 SHUFFLE_BUFFER = 512  # records, 200 MB at 160 x 160 x 2; samplers have shuffled all of them before
 PARALLEL_SHARDS = 4  # shards that are read in turns
@@ -58,32 +59,74 @@ def read_pairs(
             are then (patches, label, extras), the last a dictionary of (batch,) arrays.
         shuffle_buffer: Records to draw from; the memory is this many times their size.
     """
+    _check_extras(records, extras)
+    return read_batches(
+        records,
+        split,
+        _parser(records, extras),
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        epoch=epoch,
+        keep=None if max_label is None else _label_filter(records, max_label),
+        drop_remainder=drop_remainder,
+        shuffle_buffer=shuffle_buffer,
+    )
+
+
+def read_batches(
+    records: ShardedRecords,
+    split: str,
+    parse: Callable[[Any], Any],
+    *,
+    batch_size: int,
+    shuffle: bool = True,
+    seed: int = 0,
+    epoch: int = 0,
+    keep: Callable[[Any], Any] | None = None,
+    drop_remainder: bool = False,
+    shuffle_buffer: int = SHUFFLE_BUFFER,
+) -> tf.data.Dataset:
+    """Returns one pass over a split of records of any kind, in batches.
+
+    Args:
+        records: Its files are checked for their length before use.
+        split: For instance "train".
+        parse: Makes a batch of a vector of serialised records.
+        batch_size: Records per batch.
+        shuffle: False for the order of the files and of the records in them.
+        seed: With `epoch`, decides the order.
+        epoch: Number of the pass; each has its own order.
+        keep: Tells of a serialised record whether it is wanted; None keeps all.
+        drop_remainder: Whether to drop a last batch that is not full.
+        shuffle_buffer: Records to draw from; the memory is this many times their size.
+    """
     if batch_size < 1 or shuffle_buffer < 1:
         raise ValueError(
             "`batch_size` and `shuffle_buffer` must be positive; "
             f"got {batch_size} and {shuffle_buffer}."
         )
-    _check_extras(records, extras)
     records.require_complete(split)
     rng = np.random.default_rng([seed, epoch])
     dataset = _read_files(records, split, rng if shuffle else None)
-    if max_label is not None:
-        dataset = _keep_labels(dataset, records, max_label)
+    if keep is not None:
+        dataset = dataset.filter(keep)
     if shuffle:
         dataset = _shuffle(dataset, shuffle_buffer, rng)
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-    dataset = dataset.map(_parser(records, extras), num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
     options = tf.data.Options()
     options.deterministic = True
     return dataset.with_options(options).prefetch(PREFETCHED_BATCHES)
 
 
 @contextlib.contextmanager
-def naming_damage(records: RecordSet, *splits: str) -> Iterator[None]:
+def naming_damage(records: ShardedRecords, *splits: str) -> Iterator[None]:
     """Turns TensorFlow's errors about unreadable data into one that names shard and record.
 
-    Wrap whatever consumes `read_pairs`, for instance the whole of training. The splits are read
-    again to find the damage, after an error only. Errors with another cause pass unchanged.
+    Wrap whatever consumes `read_batches` or `read_pairs`, for instance the whole of training. The
+    splits are read again to find the damage, after an error only. Errors with another cause pass
+    unchanged.
     """
     try:
         yield
@@ -100,7 +143,9 @@ def naming_damage(records: RecordSet, *splits: str) -> Iterator[None]:
         raise damage from error
 
 
-def _read_files(records: RecordSet, split: str, rng: np.random.Generator | None) -> tf.data.Dataset:
+def _read_files(
+    records: ShardedRecords, split: str, rng: np.random.Generator | None
+) -> tf.data.Dataset:
     # Serialised records; in turns from several shards if there is a generator to permute these.
     paths = [str(path) for path in records.paths(split)]
     compression = _TF_COMPRESSION[records.compression]
@@ -125,21 +170,21 @@ def _read_files(records: RecordSet, split: str, rng: np.random.Generator | None)
     return dataset
 
 
-def _keep_labels(dataset: tf.data.Dataset, records: RecordSet, max_label: int) -> tf.data.Dataset:
+def _label_filter(records: RecordSet, max_label: int) -> Callable[[Any], Any] | None:
     if not 1 <= max_label <= records.max_label:
         raise ValueError(
             f"`max_label` must be 1 to {records.max_label}, the largest label in "
             f"{records.folder}; got {max_label}."
         )
     if max_label == records.max_label:
-        return dataset
+        return None
     spec = {"label": tf.io.FixedLenFeature([], tf.int64)}
 
     def is_kept(serialized: Any) -> Any:
         label = tf.io.parse_single_example(serialized, spec)["label"]
         return (label <= max_label) | (label > records.max_label)  # the parser refuses the latter
 
-    return dataset.filter(is_kept)
+    return is_kept
 
 
 def _shuffle(

@@ -7,11 +7,10 @@ and cannot read compressed shards.
 from typing import Any
 
 from atmodist import outputs
-from atmodist.records.format import PAIR_FEATURES
-from atmodist.records.record_set import RecordSet
+from atmodist.records.sharded import ShardedRecords
 
 
-def write_tfds_metadata(records: RecordSet, **metadata: Any) -> None:
+def write_tfds_metadata(records: ShardedRecords, **metadata: Any) -> None:
     """Writes what TensorFlow Datasets needs to read the records; nothing if they are compressed.
 
     Afterwards `tfds.load(records.dataset, data_dir=...)` and `tfds.builder_from_directory(folder)`
@@ -26,9 +25,10 @@ def write_tfds_metadata(records: RecordSet, **metadata: Any) -> None:
     import numpy as np
     import tensorflow_datasets as tfds
 
-    patch = tfds.features.Tensor(shape=records.shape, dtype=np.float32, encoding="bytes")
     scalars = {"int64": tfds.features.Scalar(np.int64), "float32": tfds.features.Scalar(np.float32)}
-    kinds = {name: PAIR_FEATURES[name] for name in records.features}
+    types = {name: scalars.get(records.feature_types[name]) for name in records.features}
+    for name, shape in records.tensor_shapes().items():
+        types[name] = tfds.features.Tensor(shape=shape, dtype=np.float32, encoding="bytes")
     splits = [
         tfds.core.SplitInfo(
             name=split,
@@ -38,18 +38,16 @@ def write_tfds_metadata(records: RecordSet, **metadata: Any) -> None:
         for split, shards in records.splits.items()
     ]
     content = {
-        "channels": records.channels,
-        "max_label": records.max_label,
-        "normalization": records.normalization,
+        **records.facts(),
         **records.metadata,
         **metadata,
     }
     tfds.folder_dataset.write_metadata(
         data_dir=records.folder,
-        features={name: scalars.get(kind, patch) for name, kind in kinds.items()},
+        features=types,
         split_infos=splits,
         version=records.version,
         check_data=False,
-        description="Pairs of atmospheric fields; `label` is how many time steps they are apart.",
+        description=records.description,
         metadata=tfds.core.MetadataDict(outputs.plain_config(content)),
     )

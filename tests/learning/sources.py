@@ -10,9 +10,10 @@ import tensorflow as tf
 from atmodist.learning import networks
 from atmodist.learning.augmentation import mirror_north_south, random_symmetries
 from atmodist.learning.pair_source import numbered_map
+from atmodist.records.files import shard_name
 from atmodist.records.format import encode_pair
 from atmodist.records.format import frame as framed
-from atmodist.records.record_set import RecordSet, Shard, records_folder, shard_name
+from atmodist.records.record_set import RecordSet, Shard, records_folder
 from atmodist.samples.normalization import Normalization
 
 # Two convolutions each: for tests of how a run goes, not of what it learns.

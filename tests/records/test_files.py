@@ -7,6 +7,7 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from atmodist.records.example import frame, parse_example
 from atmodist.records.files import (
     DamagedShardError,
     RecordsDigest,
@@ -16,7 +17,7 @@ from atmodist.records.files import (
     shard_name,
     verify_shard,
 )
-from atmodist.records.format import decode_pair, frame, parse_example
+from atmodist.records.format import decode_pair
 
 PAYLOADS = [bytes([i]) * (100 + i) for i in range(20)]
 FRAMES = [b"".join(frame([payload])) for payload in PAYLOADS]

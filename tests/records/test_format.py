@@ -5,18 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from atmodist.records.format import (
-    PAIR_FEATURES,
+from atmodist.records.example import (
     PATCH_DTYPE,
-    decode_pair,
     encode_example,
-    encode_pair,
     frame,
-    framed_pair_size,
     num_bytes,
     parse_example,
     varint_size,
 )
+from atmodist.records.format import PAIR_FEATURES, decode_pair, encode_pair, framed_pair_size
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 SIDES = st.integers(1, 20)

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_array_equal
 
+from atmodist.records.example import FRAME_OVERHEAD
 from atmodist.records.files import DamagedShardError
-from atmodist.records.format import FRAME_OVERHEAD
 from atmodist.records.reading import naming_damage, read_pairs
 from atmodist.records.record_set import BARE_SPLIT, open_records
 from tests.learning.sources import relabelled

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from atmodist.records.example import encode_example, frame
 from atmodist.records.files import DamagedShardError, compress_shard, shard_name
-from atmodist.records.format import encode_example, encode_pair, frame
+from atmodist.records.format import encode_pair
 from atmodist.records.record_set import (
     BARE_SPLIT,
     SIDECAR,

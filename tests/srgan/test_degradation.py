@@ -160,7 +160,7 @@ def test_grids_that_do_not_fit_say_how():
     with pytest.raises(ValueError, match=r"has 8 x 16 points; a factor of 4 from .* needs 6 x 12"):
         alignment_of(make_grid("cell-centred", 8), high, 4)
     moved = Grid(coarse_grid(high, 4).latitude, np.arange(12) * 30.0 + 3)
-    with pytest.raises(ValueError, match="neither centred .* nor shared"):
+    with pytest.raises(ValueError, match=r"neither centred .* nor shared"):
         alignment_of(moved, high, 4)
 
 
