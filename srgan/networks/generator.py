@@ -15,7 +15,8 @@ there is no checkerboard. The last convolution of each block starts smaller by �
 initialisation lets 16 blocks multiply the standard deviation by some 25.
 
 The model takes a dictionary and makes (batch, f·latitude, f·longitude, channel), float32 under
-mixed precision too. Fields are normalised.
+mixed precision too. Fields are normalised. It loads with `atmodist.learning.saving.load_network`
+once this module is imported, which registers its layers.
 """
 
 from collections.abc import Sequence

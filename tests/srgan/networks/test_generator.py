@@ -170,6 +170,7 @@ RUN = """
 import sys
 import keras
 import numpy as np
+import srgan.networks.layers  # registers them
 from atmodist.learning.saving import load_network
 
 folder, backend = sys.argv[1:]
