@@ -16,7 +16,7 @@ class EmbedConfig:
     metric: str
     """Folder made by rplearn-train, or an encoder package."""
     output: str = "embedding.h5"
-    """The HDF5 file to make; one that exists is replaced."""
+    """The HDF5 file to make, or Zarr store if it ends in .zarr; one that exists is replaced."""
     stages: list[str] | None = None
     """Stages of the encoder, such as [stage3,stage4]; all by default."""
     content: Literal["pooled", "maps"] = "pooled"
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _embed(config: EmbedConfig) -> str:
     from atmodist.fields.archive import Archive
-    from atmodist.outputs import write_manifest
+    from atmodist.outputs import manifest_path, write_manifest
 
     network = Path(config.metric) / "encoder.keras"
     if not network.is_file():
@@ -64,13 +64,17 @@ def _embed(config: EmbedConfig) -> str:
             progress=True,
         )
     write_manifest(
-        output.with_suffix(".manifest.json"),
+        manifest_path(output),
         command="atmodist embed",
         config=config,
         inputs=[config.archive, network],
     )
-    size = output.stat().st_size / 1e6
+    files = output.rglob("*") if output.is_dir() else [output]
+    size = sum(file.stat().st_size for file in files) / 1e6
+    opened = f"open_zarr('{output}')"
+    if not output.is_dir():
+        opened = f"open_dataset('{output}', engine='h5netcdf')"
     return (
         f"{len(steps)} fields, {config.content} features, {size:.1f} MB in {output}\n"
-        f"Next: xarray.open_dataset('{output}', engine='h5netcdf'), or atmodist.metric.probes"
+        f"Next: xarray.{opened}, or atmodist.metric.probes"
     )

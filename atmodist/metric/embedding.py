@@ -1,13 +1,15 @@
-"""Features of every field of an archive, streamed to an HDF5 file.
+"""Features of every field of an archive, streamed to an HDF5 file or a Zarr store.
 
 What the encoder makes of each whole field is kept either pooled (for each stage the area-weighted
 mean and standard deviation over space of each feature, a short vector for each time) or as full
 feature maps. xarray opens the result: time is that of the archive, and maps have the latitudes and
 longitudes of the middles of the blocks of grid points that a feature stands for.
 
-The file appears only when it is complete. One field is in memory at a time.
+The output appears only when it is complete; a run that was killed goes on where it was. A part of
+the rows is in memory at a time.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +19,16 @@ from tqdm import tqdm
 
 from atmodist.fields.archive import COUNT_UNITS, Archive, check_finite
 from atmodist.fields.grid import Grid
-from atmodist.fields.hdf5_output import Hdf5Output
 from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR
+from atmodist.metric.embedding_output import (
+    MARK,
+    Coordinate,
+    Layout,
+    RowWriter,
+    Variable,
+    open_rows,
+)
 from atmodist.metric.features import StageFeatures
-from atmodist.outputs import atomic_path
 
 Content = Literal["pooled", "maps"]
 POOLED = ("mean", "std")
@@ -46,7 +54,8 @@ def embed_archive(
     Args:
         archive: Whose fields; its channels must be those of the encoder, in the same order.
         features: Encoder and normalisation.
-        output: The file to make; one that exists is replaced once the new one is complete.
+        output: The HDF5 file to make, or Zarr store if its suffix is .zarr; one that exists is
+            replaced once the new one is complete.
         stages: Which stages; all by default.
         content: "pooled" or "maps".
         steps: Which steps of the archive; all by default.
@@ -63,23 +72,21 @@ def embed_archive(
     steps = range(archive.shape[1]) if steps is None else steps
     if not len(steps) or min(steps) < 0 or max(steps) >= archive.shape[1]:
         raise ValueError(f"`steps` must lie in 0..{archive.shape[1] - 1}; got {steps}")
-    with atomic_path(output) as temporary:
-        target = Hdf5Output(temporary, name=output)
-        try:
-            for row, step in enumerate(
-                tqdm(steps, "embed", unit="field", disable=None if progress else True)
-            ):
-                field = archive.read(step)
-                check_finite(field, archive.channels, archive.time.isoformat(step), archive.path)
-                maps = features.field(field, archive.grid, chosen)
-                entries = maps if content == "maps" else pooled(maps, features, archive.grid)
-                with target.access() as file:
-                    if row == 0:
-                        _create(file, archive, features, steps, maps, entries, attributes or {})
-                    for name, values in entries.items():
-                        file[name][row] = values
-        finally:
-            target.close()
+    with RowWriter(output, identity=_identity(archive, features, chosen, content, steps)) as writer:
+        done = writer.num_rows
+        for step in tqdm(
+            steps[done:],
+            "embed",
+            len(steps),
+            initial=done,
+            unit="field",
+            disable=None if progress else True,
+        ):
+            field = archive.read(step)
+            check_finite(field, archive.channels, archive.time.isoformat(step), archive.path)
+            maps = features.field(field, archive.grid, chosen)
+            writer.append(maps if content == "maps" else pooled(maps, features, archive.grid))
+        writer.finish(_layout(archive, features, steps, chosen, content, attributes or {}))
     return Path(output)
 
 
@@ -114,11 +121,9 @@ def read_embedding(path: str | Path) -> tuple[np.ndarray, np.ndarray, str]:
     Returns:
         Features (time, feature), seconds since 1970-01-01 (time,), and their calendar.
     """
-    import h5py
-
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise FileNotFoundError(f"there is no embedding {path}; `atmodist embed` makes one")
-    with h5py.File(path, "r") as file:
+    with open_rows(path) as file:
         names = [f"{s}_{part}" for s in file.attrs.get("stages", ()) for part in POOLED]
         if not names or any(name not in file for name in names):
             raise ValueError(
@@ -129,75 +134,82 @@ def read_embedding(path: str | Path) -> tuple[np.ndarray, np.ndarray, str]:
         return values, file["time"][...], str(calendar)
 
 
-def _create(
-    file: Any,
+def _identity(
+    archive: Archive,
+    features: StageFeatures,
+    stages: Sequence[str],
+    content: Content,
+    steps: range,
+) -> dict[str, Any]:
+    """What decides the rows; others that an interrupted run left are of no use."""
+    weights = hashlib.sha256()
+    for array in features.encoder.get_weights():
+        weights.update(np.ascontiguousarray(array).tobytes())
+    return {
+        "version": FORMAT_VERSION,
+        "archive": archive.fingerprint(),
+        "encoder": [features.encoder.to_json(), weights.hexdigest()],
+        "normalization": features.normalization.identity,
+        "stages": list(stages),
+        "content": content,
+        "steps": [steps.start, steps.stop, steps.step],
+    }
+
+
+def _layout(
     archive: Archive,
     features: StageFeatures,
     steps: range,
-    maps: Mapping[str, np.ndarray],
-    entries: Mapping[str, np.ndarray],
+    stages: Sequence[str],
+    content: Content,
     attributes: Mapping[str, Any],
-) -> None:
-    """Writes coordinates and attributes, and creates the datasets for all steps."""
-    file.attrs.update(
-        {
-            "Conventions": "CF-1.8",
-            "atmodist_embedding": FORMAT_VERSION,
-            "stages": list(maps),
-            "normalization": features.normalization.identity,
-            "archive": archive.path.name,
-            **attributes,
-        }
-    )
-    scales = {"time": _time(file, archive, steps)}
-    for stage, values in maps.items():
-        scales[f"{stage}_feature"] = _scale(file, f"{stage}_feature", np.arange(values.shape[-1]))
-    for name, values in entries.items():
-        data = file.create_dataset(
-            name,
-            (len(steps), *values.shape),
-            np.float32,
-            chunks=(1, *values.shape) if values.ndim > 1 else None,
-        )
-        stage = name if name in maps else name.rsplit("_", 1)[0]
-        dims = ["time", f"{stage}_feature"]
-        if values.ndim == 3:
-            dims[1:1] = _places(file, stage, features.stride(stage), archive.grid)
-        for axis, dim in enumerate(dims):
-            data.dims[axis].attach_scale(file[dim])
-        data.attrs.update({"units": "1", "stride": features.stride(stage)})
+) -> Layout:
+    """Coordinates and attributes of all steps."""
+    coordinates = {"time": _time(archive, steps)}
+    variables = {}
+    for stage in stages:
+        feature = f"{stage}_feature"
+        coordinates[feature] = Coordinate(np.arange(features.num_features(stage)), {})
+        labels = {"units": "1", "stride": features.stride(stage)}
+        if content == "maps":
+            places = _places(stage, features.stride(stage), archive.grid)
+            coordinates.update(places)
+            variables[stage] = Variable(("time", *places, feature), labels)
+        else:
+            for part in POOLED:
+                variables[f"{stage}_{part}"] = Variable(("time", feature), labels)
+    labels = {
+        "Conventions": "CF-1.8",
+        MARK: FORMAT_VERSION,
+        "stages": list(stages),
+        "normalization": features.normalization.identity,
+        "archive": archive.path.name,
+        **attributes,
+    }
+    return Layout(labels, coordinates, variables)
 
 
-def _time(file: Any, archive: Archive, steps: range) -> Any:
-    time = _scale(file, "time", archive.time.seconds[list(steps)].astype(np.int64))
+def _time(archive: Archive, steps: range) -> Coordinate:
+    seconds = archive.time.seconds[list(steps)].astype(np.int64)
     if archive.time.calendar == NO_CALENDAR:
-        time.attrs.update({"long_name": "step number", "units": COUNT_UNITS})
-    else:
-        time.attrs.update(
-            {"standard_name": "time", "units": EPOCH_UNITS, "calendar": archive.time.calendar}
-        )
-    return time
+        return Coordinate(seconds, {"long_name": "step number", "units": COUNT_UNITS})
+    calendar = archive.time.calendar
+    return Coordinate(
+        seconds, {"standard_name": "time", "units": EPOCH_UNITS, "calendar": calendar}
+    )
 
 
-def _places(file: Any, stage: str, stride: int, grid: Grid) -> list[str]:
+def _places(stage: str, stride: int, grid: Grid) -> dict[str, Coordinate]:
     """Coordinates of the middles of blocks of stride x stride points, or what is left of them."""
-    names = []
+    result = {}
     for axis, values, units in (
         ("latitude", grid.latitude, "degrees_north"),
         ("longitude", grid.longitude, "degrees_east"),
     ):
         blocks = [values[i : i + stride] for i in range(0, len(values), stride)]
         middle = np.array([(block[0] + block[-1]) / 2 for block in blocks])
-        scale = _scale(file, f"{stage}_{axis}", middle)
-        scale.attrs.update({"standard_name": axis, "units": units})
-        names.append(f"{stage}_{axis}")
-    return names
-
-
-def _scale(file: Any, name: str, values: np.ndarray) -> Any:
-    dataset = file.create_dataset(name, data=values)
-    dataset.make_scale(name)
-    return dataset
+        result[f"{stage}_{axis}"] = Coordinate(middle, {"standard_name": axis, "units": units})
+    return result
 
 
 def _chosen_stages(features: StageFeatures, stages: Sequence[str] | None) -> tuple[str, ...]:

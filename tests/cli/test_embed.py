@@ -1,5 +1,8 @@
+import sys
+
 import h5py
 import pytest
+import xarray as xr
 
 from atmodist.cli.embed import main
 from atmodist.synthetic import generate_archive
@@ -31,7 +34,31 @@ def test_features_and_a_manifest_are_written(folder, capsys):
     with h5py.File(folder / "emb.h5") as file:
         assert file["stage1_mean"].shape == (4, 4)
         assert file.attrs["normalization"] == normalization().identity
-    assert (folder / "emb.manifest.json").is_file()
+    assert (folder / "emb.h5.manifest.json").is_file()
+
+
+def test_a_zarr_store_is_written_where_the_name_says_so(folder, capsys):
+    output = str(folder / "emb.zarr")
+    assert command(folder, "--output", output) == 0
+    assert f"Next: xarray.open_zarr('{output}')" in capsys.readouterr().out
+    with xr.open_zarr(output) as dataset:
+        assert dataset["stage1_mean"].shape == (4, 4)
+    assert (folder / "emb.zarr.manifest.json").is_file()
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(folder, capsys):
+    (folder / "era5.zarr").mkdir()
+    (folder / "era5.zarr" / "chunk").write_bytes(b"precious")
+    assert command(folder, "--output", str(folder / "era5.zarr")) == 2
+    assert "atmodist embed did not make, and will not be replaced" in capsys.readouterr().err
+    assert (folder / "era5.zarr" / "chunk").is_file()
+
+
+def test_without_zarr_the_extra_is_named_before_anything_is_computed(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    assert command(folder, "--output", str(folder / "emb.zarr")) == 2
+    assert "pip install 'atmodist[zarr]'" in capsys.readouterr().err
+    assert not (folder / ".emb.zarr.parts").exists()
 
 
 def test_a_period_and_maps_can_be_chosen(folder):

@@ -1,7 +1,8 @@
 import h5py
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+import xarray as xr
+from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.archive import Archive
 from atmodist.learning.networks import ResidualSpec, Stage, residual_encoder
@@ -86,19 +87,79 @@ def test_reading_joins_the_stages(archive, features, tmp_path):
         read_embedding(maps)
 
 
-def test_a_run_that_fails_leaves_nothing_and_keeps_what_was_there(archive, features, tmp_path):
-    class Failing(Archive):
-        def read(self, step, out=None):
-            if step == 3:
-                raise ValueError("damaged")
-            return super().read(step, out)
+@pytest.mark.parametrize("content", ["pooled", "maps"])
+def test_a_zarr_store_holds_what_an_hdf5_file_does(archive, features, tmp_path, content):
+    for name in ("emb.h5", "emb.zarr"):
+        embed_archive(archive, features, tmp_path / name, content=content, attributes={"a": "b"})
+    with (
+        xr.open_dataset(tmp_path / "emb.h5", engine="h5netcdf") as file,
+        xr.open_zarr(tmp_path / "emb.zarr") as store,
+    ):
+        xr.testing.assert_equal(store.load(), file.load())
+        assert store["time"].dtype.kind == "M"
+        for name in file.variables:
+            assert store[name].dims == file[name].dims
+            for key in ("units", "stride", "standard_name", "calendar"):
+                assert store[name].attrs.get(key) == file[name].attrs.get(key)
+        assert store.attrs["a"] == "b"
+        assert list(store.attrs["stages"]) == list(file.attrs["stages"]) == ["stage1", "stage2"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"emb.h5", "emb.zarr"}
 
-    path = tmp_path / "emb.h5"
-    path.write_text("as before")
-    with Failing(archive.path) as failing, pytest.raises(ValueError, match="damaged"):
+
+def test_pooled_features_are_read_from_either(archive, features, tmp_path):
+    paths = [embed_archive(archive, features, tmp_path / name) for name in ("a.h5", "a.zarr")]
+    (values, seconds, calendar), (others, same, also) = map(read_embedding, paths)
+    assert_array_equal(values, others)
+    assert_array_equal(seconds, same)
+    assert calendar == also
+
+
+class Watched(Archive):
+    """Lists the steps that are read, and fails at one of them."""
+
+    def __init__(self, path, broken=None):
+        super().__init__(path)
+        self.steps, self.broken = [], broken
+
+    def fingerprint(self):
+        return "the same"
+
+    def read(self, step, out=None):
+        if step == self.broken:
+            raise ValueError("damaged")
+        self.steps.append(step)
+        return super().read(step, out)
+
+
+@pytest.mark.parametrize("name", ["emb.h5", "emb.zarr"])
+def test_a_run_that_failed_keeps_what_was_there_and_goes_on(archive, features, tmp_path, name):
+    path, whole = tmp_path / name, tmp_path / f"whole{name}"
+    embed_archive(archive, features, path, steps=range(1))
+    with Watched(archive.path, 3) as failing, pytest.raises(ValueError, match="damaged"):
         embed_archive(failing, features, path)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["emb.h5"]
-    assert path.read_text() == "as before"
+    assert len(read_embedding(path)[0]) == 1  # as before
+    with Watched(archive.path) as again:
+        embed_archive(again, features, path)
+        assert again.steps == [3, 4]
+    embed_archive(archive, features, whole)
+    for ours, theirs in zip(read_embedding(path), read_embedding(whole), strict=True):
+        assert_array_equal(ours, theirs)
+    assert {entry.name for entry in tmp_path.iterdir()} == {name, whole.name}
+
+
+def test_rows_of_another_making_are_discarded(archive, features, tmp_path):
+    path = tmp_path / "emb.h5"
+    with Watched(archive.path, 3) as failing, pytest.raises(ValueError, match="damaged"):
+        embed_archive(failing, features, path, steps=range(1, 5))
+    embed_archive(archive, features, path)
+    expected = embed_archive(archive, features, tmp_path / "whole.h5")
+    assert_array_equal(read_embedding(path)[0], read_embedding(expected)[0])
+
+
+def test_a_run_that_fails_at_once_leaves_nothing(archive, features, tmp_path):
+    with Watched(archive.path, 0) as failing, pytest.raises(ValueError, match="damaged"):
+        embed_archive(failing, features, tmp_path / "emb.h5")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
