@@ -177,4 +177,4 @@ def _write_manifest(run: Path, config: CalibrateConfig, inputs: list[Path]) -> N
 
 
 def _next(run: Path) -> str:
-    return f"atmodist distance A B --metric {run}"
+    return f"atmodist distance A B --metric {run}, or atmodist package {run} --output FOLDER"
