@@ -112,6 +112,17 @@ def best_epoch(run: Path) -> int:
     return int(read_json(path)["epoch"]) if path.is_file() else checkpoints.epochs(run)[-1]
 
 
+def require_temporal_distance(run: Path, state: dict[str, Any]) -> None:
+    """Refuses the run of another pretext task."""
+    task = state["config"].get("task", "temporal_distance")
+    if task != "temporal_distance":
+        raise ValueError(
+            f"the network in {run} was trained as {task}, and rplearn-eval judges how well a "
+            f"temporal distance is told; its own scores are in {run / 'evaluation.json'}, and "
+            f"`atmodist calibrate {run}` says what its encoder is worth as a ruler."
+        )
+
+
 def find_records(config: EvaluationConfig, state: dict[str, Any]) -> RecordSet:
     """The records of the configuration, or those that the run was trained with."""
     if config.records is not None:
@@ -132,6 +143,7 @@ class _Evaluation:
         best = best_epoch(config.run)
         self.main_epoch = best if best in self.epochs else self.epochs[-1]
         state = checkpoints.load_state(config.run, self.main_epoch)
+        require_temporal_distance(config.run, state)
         self.num_classes = int(state["num_classes"])
         self.records = find_records(config, state)
         self.records.shards(config.split)  # refuses a wrong name at once

@@ -16,6 +16,12 @@ OptimizerName = Literal["sgd", "adamw"]
 ScheduleName = Literal["plateau", "cosine", "constant"]
 HeadName = Literal["classes", "ordinal"]
 HEADS = ("classes", "ordinal")
+TaskName = Literal["temporal_distance", "autoencoder", "inpainting"]
+TASKS = ("temporal_distance", "autoencoder", "inpainting")
+MaskName = Literal["hole", "centred-hole", "stripes", "blocks"]
+MASKS = ("hole", "centred-hole", "stripes", "blocks")
+ReconstructionLossName = Literal["pixel", "content", "mixed"]
+RECONSTRUCTION_LOSSES = ("pixel", "content", "mixed")
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -78,6 +84,9 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 
+# Settings that only some tasks have, with what they are where they are left open.
+INPAINTING_DEFAULTS: Mapping[str, Any] = MappingProxyType({"mask": "hole", "mask_fraction": 0.25})
+
 # What may change between a run and its continuation without changing what has been learnt so far.
 CONTINUABLE = (
     "records",
@@ -92,7 +101,7 @@ CONTINUABLE = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Train a network to tell how far apart in time two fields are."""
+    """Train an encoder on a pretext task: how far apart in time are two fields?"""
 
     records: Path = field(metadata={"help": "Folder of pair records, made by rplearn-data."})
     """Folder of pair records, made by rplearn-data."""
@@ -102,9 +111,25 @@ class TrainingConfig:
     """The network. resnet-tiny is for CPUs and patches of 32 or 64 grid points, resnet-101 for
     accelerators; all but resnet-tiny need patches of a multiple of 32. Settings that are null below
     come from its recipe."""
+    task: TaskName = "temporal_distance"
+    """What the encoder learns from. temporal_distance: how far apart in time two fields are.
+    autoencoder, inpainting: to give a field again from its features, whole or where it was hidden;
+    both fields of a pair are samples."""
     head: HeadName = "classes"
     """How the temporal distance is told. classes: labels know nothing of each other. ordinal: one
     score, cut into labels by thresholds that are learnt (proportional odds)."""
+    mask: MaskName | None = None
+    """What inpainting hides: a rectangle at random or in the centre (hole, centred-hole), four
+    stripes along or across circles of latitude, or random blocks; null for hole."""
+    mask_fraction: float | None = None
+    """Share of each field that inpainting hides; null for 0.25."""
+    reconstruction_loss: ReconstructionLossName | None = None
+    """pixel: mean squared error, of what was hidden. content: squared distance of features, by the
+    encoder of another run. mixed: both. Null for pixel, where fields are given again."""
+    content_from: str | None = None
+    """The run or encoder package that a content loss compares features by."""
+    content_weight: float | None = None
+    """Weight of the content in a mixed loss; null for 1."""
     train_split: str = "train"
     """Which split of the records to learn from."""
     evaluation_split: str = "evaluation"
@@ -175,7 +200,10 @@ class TrainingConfig:
             ("architecture", tuple(RECIPES)),
             ("optimizer", ("sgd", "adamw", None)),
             ("schedule", ("plateau", "cosine", "constant", None)),
+            ("task", TASKS),
             ("head", HEADS),
+            ("mask", (*MASKS, None)),
+            ("reconstruction_loss", (*RECONSTRUCTION_LOSSES, None)),
         ):
             if getattr(self, name) not in known:
                 choices = ", ".join(str(choice) for choice in known if choice)
@@ -207,6 +235,9 @@ class TrainingConfig:
                 raise ValueError(
                     f"`{name}` must be the name of a split; got {name}={getattr(self, name)!r}."
                 )
+        self._check("mask_fraction", "between 0 and 1", lambda v: 0 < v < 1)
+        self._check("content_weight", "a positive number", lambda v: 0 < v < float("inf"))
+        self._check_task()
         self._check_optimizer()
         self._check_warmup()
 
@@ -215,6 +246,12 @@ class TrainingConfig:
         recipe = dict(RECIPES[self.architecture])
         if self.optimizer == "sgd":
             recipe["weight_decay"] = 0.0
+        if self.task != "temporal_distance":
+            recipe |= {"label_spread": 0.0, "reconstruction_loss": "pixel"}
+        if self.task == "inpainting":
+            recipe |= INPAINTING_DEFAULTS
+        if self.reconstruction_loss == "mixed":
+            recipe["content_weight"] = 1.0
         return dataclasses.replace(
             self, **{name: value for name, value in recipe.items() if getattr(self, name) is None}
         )
@@ -248,6 +285,41 @@ class TrainingConfig:
             return
         if not isinstance(value, bool):
             raise ValueError(f"`{name}` must be true or false; got {name}={value!r}.")
+
+    def _check_task(self) -> None:
+        """Refuses settings that this task has no use for."""
+        foreign: dict[str, str] = {}
+        if self.task == "temporal_distance":
+            foreign |= dict.fromkeys(
+                ("reconstruction_loss", "content_from", "content_weight"),
+                "the tasks autoencoder and inpainting",
+            )
+        else:
+            if self.head != "classes":
+                raise ValueError(
+                    f"`head` is for the task temporal_distance; got head={self.head!r} with "
+                    f"task={self.task!r}."
+                )
+            if self.label_spread:
+                foreign["label_spread"] = "the task temporal_distance"
+            content = self.reconstruction_loss in ("content", "mixed")
+            if content and self.content_from is None:
+                raise ValueError(
+                    f"reconstruction_loss={self.reconstruction_loss!r} compares features; name the "
+                    "run of a trained encoder by --content_from."
+                )
+            if not content:
+                foreign["content_from"] = "reconstruction_loss content and mixed"
+            if self.reconstruction_loss != "mixed":
+                foreign["content_weight"] = "reconstruction_loss mixed"
+        if self.task != "inpainting":
+            foreign |= dict.fromkeys(("mask", "mask_fraction"), "the task inpainting")
+        for name, belongs in foreign.items():
+            value = getattr(self, name)
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` is for {belongs}; got {name}={value!r} with task={self.task!r}."
+                )
 
     def _check_optimizer(self) -> None:
         recipe = RECIPES[self.architecture]

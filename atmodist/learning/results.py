@@ -75,6 +75,7 @@ def write_results(
     last_mean = {**task.mean_scores(last), "epochs": [scores["epoch"] for scores in last]}
     save_network(network, output / "pretext.keras")
     save_network(encoder_of(network), output / "encoder.keras")
+    task.illustrate(network, task.prepare(source.evaluation_batches().take(1), None), output)
     scores = {"best": best, "mean_of_last": last_mean, "last": evaluations[-1]}
     write_json(output / "evaluation.json", {**task.describe(), **scores})
     write_manifest(

@@ -28,7 +28,7 @@ from atmodist.learning.phases import Phase, fit_warmup, plan_phases
 from atmodist.learning.results import TrainingResult, describe_row, write_results
 from atmodist.learning.run_log import RunLog, write_csv
 from atmodist.learning.schedules import Schedule, make_schedule
-from atmodist.learning.tasks.task import Scores, make_task
+from atmodist.learning.tasks.task import Scores, Task, make_task
 from atmodist.locking import locked
 from atmodist.outputs import plain_config, write_json
 
@@ -42,19 +42,22 @@ class TrainingDivergedError(ValueError):
     """The loss or its gradient is no longer a finite number."""
 
 
-def train(config: TrainingConfig, source: PairSource | None = None) -> TrainingResult:
+def train(
+    config: TrainingConfig, source: PairSource | None = None, task: Task | None = None
+) -> TrainingResult:
     """Trains a network, or goes on with one.
 
     Args:
         config: What to do; open settings are taken from the architecture's recipe.
         source: Where pairs come from; by default the records that `config` names.
+        task: What the network learns from; by default the task that `config` names.
 
     Raises:
         ValueError: If the output folder holds another run, or the records do not suit.
         TrainingDivergedError: If the loss or its gradient is no longer a finite number.
     """
     with locked(config.output / LOCK, config.output):
-        run = TrainingRun(config, source)
+        run = TrainingRun(config, source, task)
         with run.source.guard():
             run.go_on()
         return run.finish()
@@ -63,7 +66,9 @@ def train(config: TrainingConfig, source: PairSource | None = None) -> TrainingR
 class TrainingRun:
     """The state of a run between two steps."""
 
-    def __init__(self, config: TrainingConfig, source: PairSource | None = None):
+    def __init__(
+        self, config: TrainingConfig, source: PairSource | None = None, task: Task | None = None
+    ):
         self.output = config.output
         keras.utils.set_random_seed(config.seed)
         if config.deterministic:
@@ -84,7 +89,7 @@ class TrainingRun:
         previous = self._previous_state()
         self.phase = self._find_phase()
         self.schedule = self._make_schedule()
-        self.task = make_task(config, self.source)
+        self.task = task or make_task(config, self.source)
         self.optimization = Optimization(self.task.network(), self.task, config)
         self.output.mkdir(parents=True, exist_ok=True)
         if self.source.normalization is not None:

@@ -64,6 +64,62 @@ def test_bad_values_are_refused_with_name_and_value(setting, message):
         TrainingConfig(records="pairs", **setting)
 
 
+def test_open_settings_of_a_task_are_written_out():
+    config = TrainingConfig(records="pairs", task="inpainting").resolved()
+    assert (config.mask, config.mask_fraction) == ("hole", 0.25)
+    assert config.reconstruction_loss == "pixel"
+    assert config.resolved() == config
+    config = TrainingConfig(
+        records="pairs",
+        architecture="resnet-tiny",
+        task="autoencoder",
+        reconstruction_loss="mixed",
+        content_from="run",
+    ).resolved()
+    assert (config.mask, config.content_weight, config.label_spread) == (None, 1.0, 0.0)
+    assert config.resolved() == config
+    config = TrainingConfig(records="pairs").resolved()
+    assert (config.mask, config.reconstruction_loss, config.content_weight) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"task": "jigsaw"}, "`task` must be one of temporal_distance, autoencoder, inpainting"),
+        ({"task": "inpainting", "mask": "moon"}, "`mask` must be one of hole, centred-hole"),
+        ({"task": "inpainting", "mask_fraction": 1.0}, "`mask_fraction` must be between 0 and 1"),
+        ({"mask": "hole"}, "`mask` is for the task inpainting; got mask='hole' with task='temp"),
+        ({"task": "autoencoder", "mask_fraction": 0.2}, "`mask_fraction` is for the task inpaint"),
+        ({"reconstruction_loss": "pixel"}, "is for the tasks autoencoder and inpainting"),
+        ({"content_from": "run"}, "`content_from` is for the tasks autoencoder and inpainting"),
+        ({"task": "autoencoder", "head": "ordinal"}, "`head` is for the task temporal_distance"),
+        ({"task": "autoencoder", "label_spread": 0.7}, "`label_spread` is for the task temporal"),
+        (
+            {"task": "autoencoder", "reconstruction_loss": "content"},
+            "reconstruction_loss='content' compares features; name the run .* by --content_from",
+        ),
+        (
+            {"task": "autoencoder", "content_from": "run"},
+            "`content_from` is for reconstruction_loss content and mixed",
+        ),
+        (
+            {"task": "autoencoder", "content_from": "run", "content_weight": 2.0}
+            | {"reconstruction_loss": "content"},
+            "`content_weight` is for reconstruction_loss mixed",
+        ),
+        (
+            {"task": "autoencoder", "content_from": "run", "content_weight": 0.0}
+            | {"reconstruction_loss": "mixed"},
+            "`content_weight` must be a positive number",
+        ),
+    ],
+)
+def test_settings_of_another_task_are_refused(setting, message):
+    with pytest.raises(ValueError, match=message) as info:
+        TrainingConfig(records="pairs", **setting)
+    assert "\n" not in str(info.value)
+
+
 def test_the_configuration_imports_nothing_heavy():
     code = (
         "import sys, atmodist.learning.configuration;"

@@ -6,6 +6,7 @@ a class, and a line in `make_task`.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Protocol
 
 import keras
@@ -56,9 +57,20 @@ class Task(Protocol):
     def report(self, last: Scores, num_last: int) -> str:
         """Lines for people about the mean scores of the last evaluations."""
 
+    def illustrate(self, network: keras.Model, batches: tf.data.Dataset, folder: Path) -> None:
+        """Draws what the network does with prepared evaluation batches, if that is worth a look."""
+
 
 def make_task(config: TrainingConfig, source: PairSource) -> Task:
     """Makes the task of a resolved configuration, for the fields of a source."""
+    if config.task != "temporal_distance":
+        from atmodist.learning.tasks.reconstruction import Reconstruction
+
+        normalization = source.normalization
+        channels = None if normalization is None else normalization.channels
+        return Reconstruction(
+            config, source.input_shape, channels=channels, normalization=normalization
+        )
     from atmodist.learning.tasks.temporal_distance import TemporalDistance
 
     return TemporalDistance(config, source.input_shape, source.num_classes)

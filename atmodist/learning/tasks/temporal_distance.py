@@ -5,6 +5,7 @@ which says that a neighbour in time is a smaller mistake than a distant label.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -73,6 +74,9 @@ class TemporalDistance:
             f"the last {num_last} evaluations; chance is {1 / self._num_classes:.3f})\n"
             f"by label  1..{self._num_classes}: {recall}"
         )
+
+    def illustrate(self, network: keras.Model, batches: tf.data.Dataset, folder: Path) -> None:
+        """Draws nothing: `rplearn-eval` does, and more."""
 
 
 def soft_targets(num_classes: int, spread: float) -> np.ndarray:
