@@ -129,3 +129,27 @@ def test_a_run_with_an_ordinal_head_is_judged_as_any_other(trained, tmp_path, mo
     ours = {row["score"]: row["value"] for row in entry["scores"]}
     assert ours["loss"] == pytest.approx(trained_scores["loss"], abs=1e-5)
     assert entry["calibration"]["temperature"] > 0
+
+
+def test_the_run_of_another_task_has_no_labels_to_judge_but_an_encoder(
+    trained, tmp_path, monkeypatch, capsys
+):
+    from atmodist.cli import calibrate, rplearn_train
+    from atmodist.learning import networks
+    from atmodist.metric.content_loss import ContentLoss
+    from tests.learning.sources import MICRO
+
+    _, records, _ = trained
+    run = tmp_path / "inpainting"
+    monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+    arguments = [str(records), "--architecture", "resnet-tiny", "--output", str(run)]
+    arguments += ["--epochs", "1", "--batch_size", "32", "--task", "inpainting"]
+    assert rplearn_train.main(arguments) == 0
+    assert "visible part's mean gives" in capsys.readouterr().out
+    assert main([str(run)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error
+    assert error.startswith(f"rplearn-eval: error: the network in {run} was trained as inpainting")
+    assert f"its own scores are in {run / 'evaluation.json'}" in error
+    assert calibrate.main([str(run), "--compare", "false"]) == 0
+    assert ContentLoss.from_package(run).stages == {"stage1": 1.0}
