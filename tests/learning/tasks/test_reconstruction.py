@@ -20,7 +20,7 @@ EXACT = ("epoch", "step", "learning_rate", "loss", "rmse", "evaluation_loss", "e
 
 
 def config(task, output="run", **options):
-    defaults = {"architecture": "resnet-tiny", "batch_size": 32, "epochs": 2, "warmup_steps": 4}
+    defaults = {"architecture": "resnet-tiny", "batch_size": 32, "epochs": 2, "rise_steps": 4}
     return TrainingConfig(
         **{"records": "made-up", "output": output, "task": task, **defaults, **options}
     )
