@@ -20,13 +20,14 @@ once this module is imported, which registers its layers.
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Literal
 
 import keras
 from keras import layers
 
 from atmodist.samples.normalization import Normalization
-from srgan.networks.factors import checked_factors, total_factor
+from srgan.degradation import prime_factors
 from srgan.networks.layers import (
     BlockMeanProjection,
     SpaceToDepth,
@@ -40,7 +41,7 @@ CHANNELS_LAST = "channels_last"
 
 def generator(
     num_channels: int = 2,
-    factors: Sequence[int] = (2, 2),
+    factors: int | Sequence[int] = (2, 2),
     *,
     filters: int = 64,
     blocks: int = 16,
@@ -53,6 +54,7 @@ def generator(
     Args:
         num_channels: Of the fields.
         factors: Prime steps whose product is the factor f, in their order: (2, 2), (3,), (2, 5).
+            A number stands for its prime factors, smallest first.
         filters: Channels inside.
         blocks: Number of residual blocks.
         num_static: Static fields on the fine grid (orography, say), which enter by space-to-depth.
@@ -69,7 +71,7 @@ def generator(
     Raises:
         ValueError: If a number is out of range, or the normalisation has other channels.
     """
-    factors = checked_factors(factors)
+    factors = prime_factors(factors)
     _check_numbers(
         num_channels=(num_channels, 1),
         filters=(filters, 1),
@@ -77,7 +79,7 @@ def generator(
         num_static=(num_static, 0),
         noise_channels=(noise_channels, 0),
     )
-    factor = total_factor(factors)
+    factor = prod(factors)
     inputs = {"low": keras.Input((None, None, num_channels), name="low")}
     known = [inputs["low"]]
     if num_static:

@@ -27,7 +27,8 @@ def test_a_field_costs_nothing_against_itself(binning):
 @pytest.mark.parametrize("scale", [0.1, 0.9, 3.0])
 def test_scaling_costs_the_square_of_its_doubled_logarithm(binning, windowed, scale):
     loss = SpectralLoss(binning=binning, windowed=windowed)
-    assert_allclose(loss(noise(), scale * noise()), (2 * np.log(scale)) ** 2, rtol=1e-4)
+    # ε is up to a thousandth of the power of the smallest bin, and changes its logarithm by that.
+    assert_allclose(loss(noise(), scale * noise()), (2 * np.log(scale)) ** 2, rtol=1e-3)
 
 
 def test_sign_offset_and_trend_cost_nothing():

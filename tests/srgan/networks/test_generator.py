@@ -42,6 +42,10 @@ def test_any_extent_grows_by_the_factor(factors):
         assert found.shape == (2, shape[0] * factor, shape[1] * factor, 2)
 
 
+def test_a_number_stands_for_its_prime_factors():
+    assert small(10).count_params() == small((2, 5)).count_params()
+
+
 def test_a_step_by_p_has_p_squared_times_the_filters():
     def parameters(factors):
         return small(factors).count_params()
@@ -154,7 +158,8 @@ def test_output_is_float32_under_mixed_precision():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"factors": (4,)}, "instead of 4 write 2, 2"),
+        ({"factors": (4,)}, "a list of primes such as"),
+        ({"factors": ()}, "a list of primes such as"),
         ({"blocks": 0}, "`blocks` must be a whole number from 1 up; got 0"),
         ({"num_static": -1}, "`num_static` must be a whole number from 0 up"),
         ({"projection": "physical"}, "must be a Normalization or 'normalized'"),
