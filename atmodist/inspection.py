@@ -117,8 +117,8 @@ def _inspect_folder(path: Path, verify: bool) -> str:
         return _describe_networks(networks, verify)
     if any(path.glob("*.tfrecord*")) or any(path.glob(f"**/{SIDECAR}")):
         return describe_records(open_records(path), verify)
-    if done := checkpoints.epochs(path):
-        return _describe_unfinished_run(path, done)
+    if place := checkpoints.latest(path):
+        return _describe_unfinished_run(path, *place)
     raise ValueError(f"{path} holds neither records nor networks")
 
 
@@ -129,12 +129,11 @@ def _describe_networks(networks: list[Path], verify: bool) -> str:
     return "\n\n".join(parts)
 
 
-def _describe_unfinished_run(path: Path, done: list[int]) -> str:
-    state = checkpoints.load_state(path, done[-1], required=("config", "epoch"))
-    lines = [
-        f"run       {path}, not finished: {state['epoch']} of {state['config'].get('epochs')} "
-        "epochs so far"
-    ]
+def _describe_unfinished_run(path: Path, epoch: int, step: int | None) -> str:
+    state = checkpoints.load_state(path, epoch, step, required=("config", "epoch"))
+    counts = [state["config"].get(name) or 0 for name in ("warmup_epochs", "epochs")]
+    done = f"{state['epoch']} of {sum(counts)} epochs" + (f" and {step} steps" if step else "")
+    lines = [f"run       {path}, not finished: {done} so far"]
     if (path / "best.json").is_file():
         best = read_json(path / "best.json")
         lines.append(

@@ -26,7 +26,10 @@ def locked(lock: Path, target: Path) -> Iterator[None]:
     """
     folder = lock.parent
     is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
     descriptor = _acquire(lock, target)
     try:
         yield

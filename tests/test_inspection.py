@@ -185,11 +185,16 @@ def test_a_network_and_its_normalisation(records, tmp_path):
 
 
 def test_a_run_that_is_not_finished_says_how_far_it_is(tmp_path):
-    for epoch in (1, 2):
-        folder = tmp_path / "checkpoints" / f"epoch-{epoch:04d}"
+    def leave(name, epoch):
+        folder = tmp_path / "checkpoints" / name
         folder.mkdir(parents=True)
-        state = {"epoch": epoch, "config": {"epochs": 9}}
+        state = {"epoch": epoch, "config": {"warmup_epochs": 4, "epochs": 5}}
         (folder / "state.json").write_text(json.dumps(state))
+
+    leave("epoch-0001-step-00000003", 0)
+    assert "not finished: 0 of 9 epochs and 3 steps so far" in inspect_path(tmp_path)
+    leave("epoch-0001", 1)
+    leave("epoch-0002", 2)
     assert "not finished: 2 of 9 epochs so far" in inspect_path(tmp_path)
     best = {"epoch": 1, "loss": 1.25, "accuracy": 0.5}
     (tmp_path / "best.json").write_text(json.dumps(best))

@@ -1,3 +1,4 @@
+import importlib
 import os
 import signal
 import subprocess
@@ -6,6 +7,7 @@ import sys
 import pytest
 
 from atmodist.locking import locked
+from tests.learning.sources import write_as_reference
 
 HOLD = """
 import sys, time
@@ -51,3 +53,28 @@ def test_the_lock_is_free_again_after_an_error(tmp_path):
         raise RuntimeError
     with locked(tmp_path / ".lock", tmp_path):
         pass
+
+
+@pytest.mark.parametrize("command", ["generate", "rplearn_data", "rplearn_train"])
+def test_commands_refuse_an_output_that_is_being_written(tmp_path, capsys, command):
+    archive, records, run = (tmp_path / name for name in ("archive.h5", "records", "run"))
+    folder = records / "atmodist_pairs" / "1.0.0"
+    lock, target, arguments = {
+        "generate": (tmp_path / ".archive.h5.lock", archive, [str(archive)]),
+        "rplearn_data": (
+            folder.with_name(".1.0.0.lock"),
+            folder,
+            [tmp_path / "a.h5", "--output", records],
+        ),
+        "rplearn_train": (run / ".lock", run, [tmp_path, "--output", run]),
+    }[command]
+    if command == "rplearn_train":
+        write_as_reference(tmp_path / "rplearn_train.tfrecords", 8)
+    (tmp_path / "a.h5").touch()  # it is not even opened
+    main = importlib.import_module(f"atmodist.cli.{command}").main
+    with locked(lock, target):
+        assert main([str(argument) for argument in arguments]) == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert f"another process ({os.getpid()} on " in error
+        assert f"is writing {target}; wait for its end, or choose another --output." in error
+    assert not target.exists()

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from atmodist.cli.common import command_parser, run_command
+from atmodist.locking import locked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +57,19 @@ def _generate(config: GenerateConfig) -> str:
     from atmodist.outputs import manifest_path, write_manifest
     from atmodist.synthetic import generate_archive
 
-    writer = generate_archive(
-        config.output,
-        num_steps=config.num_steps,
-        num_rows=config.num_rows,
-        step_seconds=config.step_seconds,
-        seed=config.seed,
-        truncation=config.truncation,
-        compression=config.compression,
-        overwrite=config.overwrite,
-        progress=True,
-    )
+    target = Path(config.output)
+    with locked(target.with_name(f".{target.name}.lock"), target):
+        writer = generate_archive(
+            config.output,
+            num_steps=config.num_steps,
+            num_rows=config.num_rows,
+            step_seconds=config.step_seconds,
+            seed=config.seed,
+            truncation=config.truncation,
+            compression=config.compression,
+            overwrite=config.overwrite,
+            progress=True,
+        )
     path = writer.path
     if not (writer.existed and writer.is_recorded):
         write_manifest(

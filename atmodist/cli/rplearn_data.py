@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 from atmodist.cli.common import command_parser, run_command
+from atmodist.locking import locked
 from atmodist.samples.configuration import PairSamplerConfig
 
 
@@ -17,4 +18,5 @@ def _write(config: PairSamplerConfig) -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are ours to report, in one line
     from atmodist.samples.sampling import write_pairs
 
-    return write_pairs(config)
+    with locked(config.folder.with_name(f".{config.folder.name}.lock"), config.folder):
+        return write_pairs(config)

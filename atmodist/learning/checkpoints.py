@@ -8,6 +8,7 @@ Within an epoch there is at most one more, `epoch-0004-step-00000120/`: 120 step
 has no `pretext.keras`, for it is to go on from and not to be judged.
 """
 
+import math
 import re
 import time
 import zipfile
@@ -50,7 +51,7 @@ def within(output: Path) -> list[tuple[int, int]]:
     return sorted((int(match[1]), int(match[2])) for match in found if match)
 
 
-def latest(output: Path, num_epochs: int) -> tuple[int, int | None] | None:
+def latest(output: Path, num_epochs: float = math.inf) -> tuple[int, int | None] | None:
     """Where a run of so many epochs goes on: (epoch, step), or (epoch, None) after an epoch."""
     done = epochs(output)
     last = done[-1] if done else 0

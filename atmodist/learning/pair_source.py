@@ -76,6 +76,7 @@ class RecordSource:
         self._transformations = self._chosen_transformations()
         described = records.folder / SIDECAR
         self._train, self._evaluation = config.train_split, config.evaluation_split
+        _require_splits(records, *self._splits())
         files = [path for split in self._splits() for path in records.paths(split)]
         self.files = (described,) if described.is_file() else tuple(files)
         self.num_train = self._count(self._train)
@@ -154,6 +155,16 @@ def numbered_map(batches: tf.data.Dataset, augment: Callable[[Any, Any], Any]) -
 def open_source(config: TrainingConfig) -> PairSource:
     """Opens the records that a resolved configuration names."""
     return RecordSource(config)
+
+
+def _require_splits(records: RecordSet, *splits: str) -> None:
+    for split in splits:
+        try:
+            records.shards(split)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} Or choose by --train_split and --evaluation_split."
+            ) from None
 
 
 def _normalization_of(records: RecordSet) -> Normalization | None:

@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,34 @@ def test_leftovers_of_a_killed_run_are_no_checkpoints_and_are_removed(tmp_path):
     checkpoints.remove_leftovers(tmp_path)
     assert not leftover.exists()
     assert checkpoints.epochs(tmp_path) == [1]
+
+
+def test_within_an_epoch_only_the_latest_stays_until_the_epoch_is_done(tmp_path):
+    def within(epoch, step):
+        checkpoints.save(tmp_path, epoch, step, arrays={"a": np.ones(2)}, state={"step": step})
+
+    assert checkpoints.latest(tmp_path, 9) is None
+    within(1, 20)
+    within(1, 7)  # after going on from an older one
+    assert checkpoints.within(tmp_path) == [(1, 7)]
+    assert checkpoints.latest(tmp_path, 9) == (1, 7)
+    assert checkpoints.load_state(tmp_path, 1, 7) == {"step": 7}
+    assert not (checkpoints.path(tmp_path, 1, 7) / checkpoints.NETWORK).exists()
+    save(tmp_path, 1)
+    assert checkpoints.within(tmp_path) == []
+    within(2, 5)
+    assert checkpoints.latest(tmp_path, 9) == (2, 5)
+    assert checkpoints.latest(tmp_path, 1) == (1, None)  # a run that ends before
+    assert checkpoints.epochs(tmp_path) == [1]
+
+
+def test_one_within_an_epoch_that_is_done_is_outdated(tmp_path):
+    checkpoints.save(tmp_path, 2, 5, arrays={"a": np.ones(2)}, state={})
+    left = checkpoints.path(tmp_path, 2, 5)
+    shutil.copytree(left, tmp_path / "copy")
+    save(tmp_path, 2)
+    shutil.copytree(tmp_path / "copy", left)  # as if it was killed before it removed this one
+    assert checkpoints.latest(tmp_path, 9) == (2, None)
 
 
 def test_pruning_keeps_the_latest_and_the_best(tmp_path):

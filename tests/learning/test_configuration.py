@@ -50,6 +50,17 @@ def test_recipes_leave_nothing_open(architecture):
         ({"resume": None}, "`resume` must be true or false"),
         ({"deterministic": "true"}, "`deterministic` must be true or false"),
         ({"xla": 1}, "`xla` must be true or false"),
+        ({"warmup_epochs": -1}, "`warmup_epochs` must be an integer of at least 0"),
+        (
+            {"architecture": "resnet-tiny", "warmup_epochs": 2},
+            "give --warmup_batches with warmup_epochs=2",
+        ),
+        (
+            {"architecture": "resnet-tiny", "warmup_batches": 2},
+            "resnet-tiny has no warm-up of its own; give --warmup_epochs with warmup_batches=2",
+        ),
+        ({"checkpoint_minutes": -1}, "`checkpoint_minutes` must be a number of at least 0"),
+        ({"train_split": 3}, "`train_split` must be the name of a split; got train_split=3"),
         ({"optimizer": "adamw"}, "meant for sgd; give --learning_rate with optimizer='adamw'"),
         ({"weight_decay": 0.1}, "`weight_decay` is for adamw.*got weight_decay=0.1"),
         (

@@ -128,6 +128,24 @@ def test_a_lost_normalisation_is_asked_for(tmp_path):
         source(folder)
 
 
+def test_splits_may_have_any_name(tmp_path):
+    write_as_reference(tmp_path / "some.tfrecords", 20)
+    write_as_reference(tmp_path / "rplearn_eval_2000.tfrecords", 7)
+    plain = {"batch_size": 5, "train_split": "all"}
+    assert source(tmp_path, **plain).num_train == 20
+    assert source(tmp_path, **plain).num_evaluation == 7
+    single = source(tmp_path, **plain, evaluation_split="all")
+    assert single.num_evaluation == 20
+    assert len(single.files) == 1
+    for options in ({}, {**plain, "evaluation_split": "test"}):
+        with pytest.raises(
+            ValueError, match=r"has no split '(train|test)'; it has all, evalu"
+        ) as e:
+            source(tmp_path, **options)
+        assert "--train_split and --evaluation_split" in str(e.value)
+        assert "\n" not in str(e.value)
+
+
 def unknown_channels(tmp_path):
     folder = write_records(tmp_path, channels=("channel0", "channel1"))
     scheme = dataclasses.replace(normalization(), channels=("channel0", "channel1"))

@@ -110,10 +110,11 @@ def training_step(batch_size: int):
 
     from atmodist.learning.configuration import TrainingConfig
     from atmodist.learning.optimization import Optimization
-    from atmodist.learning.pretext import pretext_model
+    from atmodist.learning.tasks.temporal_distance import TemporalDistance
 
     config = TrainingConfig(records=Path("unused"), architecture="resnet-small").resolved()
-    trained = Optimization(pretext_model("resnet-small", SHAPE, NUM_CLASSES), config)
+    task = TemporalDistance(config, SHAPE, NUM_CLASSES)
+    trained = Optimization(task.network(), task, config)
     pairs = tf.random.normal((batch_size, 2, *SHAPE))
     labels = tf.random.uniform((batch_size,), 0, NUM_CLASSES, tf.int32)
 

@@ -1,0 +1,160 @@
+"""The whole loop of `rplearn-train` beside the bare training step, in one run.
+
+    python tools/benchmarks/training_loop.py
+
+The loop reads records from disk through `tf.data`, shuffles, trains, looks at the loss, shows and
+logs; the bare step takes the same network's steps on one batch that stays in memory. Both take
+turns, a block of steps each, so that a noisy machine is unfair to none. The first step of an epoch
+is not counted: it fills the shuffle buffer, once for thousands of steps. It is listed by itself, as
+are a checkpoint within an epoch and how fast a resumed run skips the batches that it has seen.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common import machine, print_table
+
+MAX_LABEL = 23
+SIZE = 160  # grid points of a patch, in both directions
+BLOCK = 20  # steps; the loop looks at the loss once in as many
+
+
+def main() -> None:
+    """Makes records, runs both, prints a table, and JSON for the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--blocks", type=int, default=6, help="of 20 steps, for each contender")
+    parser.add_argument("--blocks_per_epoch", type=int, default=2)
+    options = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with tempfile.TemporaryDirectory() as folder:
+        steps = 1 + BLOCK * options.blocks_per_epoch
+        records = make_records(Path(folder), steps * options.batch_size)
+        result = measure(records, Path(folder) / "run", steps, options)
+    print(machine())
+    rows = [[name, f"{value:.3g}"] for name, value in result.items() if name != "ratios"]
+    print_table(["", f"batch {options.batch_size}"], rows)
+    print("loop : bare, block by block:", " ".join(f"{ratio:.3f}" for ratio in result["ratios"]))
+    print(json.dumps(result))
+
+
+def make_records(folder: Path, num_pairs: int) -> Path:
+    """Writes at least so many pairs for training, cut from made-up fields."""
+    from atmodist.samples.configuration import PairSamplerConfig
+    from atmodist.samples.sampling import write_pairs
+    from atmodist.synthetic import generate_archive
+
+    archive = folder / "archive.h5"
+    generate_archive(archive, num_steps=200, num_rows=SIZE + 32, compression="none")
+    config = PairSamplerConfig(
+        archive=archive,
+        output=folder / "records",
+        patch_shape=(SIZE, SIZE),
+        max_temporal_distance=MAX_LABEL,
+        evaluation_fraction=0.25,
+        patches_per_step=-(-num_pairs // 64),  # at least 64 steps are for training
+    )
+    write_pairs(config)
+    return config.folder
+
+
+def measure(records: Path, output: Path, steps: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Runs the loop, with the bare steps in its pauses."""
+    from atmodist.learning.configuration import TrainingConfig
+    from atmodist.learning.optimization import Optimization
+    from atmodist.learning.training import TrainingRun
+
+    config = TrainingConfig(
+        records=records,
+        output=output,
+        warmup_epochs=0,
+        epochs=-(-options.blocks // options.blocks_per_epoch),
+        steps_per_epoch=steps,
+        batch_size=options.batch_size,
+        evaluation_steps=1,
+    )
+    run = TrainingRun(config)
+    bare = Optimization(run.task.network(), run.task, run.config)
+    turns = Turns(run, bare, steps)
+    run.go_on()
+    loop, alone = statistics.median(turns.loop), statistics.median(turns.bare)
+    ratios = [a / b for a, b in zip(turns.loop, turns.bare, strict=True)]
+    run.epoch_step = 1  # as within an epoch
+    return {
+        "loop, steps/s": BLOCK / loop,
+        "bare step, steps/s": BLOCK / alone,
+        "time of loop : bare, median of the ratios": statistics.median(ratios),
+        "first step of an epoch, s longer": statistics.median(turns.first[1:]) - loop / BLOCK,
+        "checkpoint within an epoch, s": seconds(run._save_within),
+        "skipping, pairs/s": skipping(run, steps),
+        "ratios": ratios,
+    }
+
+
+class Turns:
+    """Interrupts a loop after each block of steps for as many bare ones.
+
+    Attributes:
+        loop: Seconds of each block of the loop.
+        bare: Seconds of the block of bare steps that followed it.
+        first: Seconds until the end of the first step of each epoch.
+    """
+
+    def __init__(self, run: Any, bare: Any, steps_per_epoch: int):
+        self.loop: list[float] = []
+        self.bare: list[float] = []
+        self.first: list[float] = []
+        self._trained, self._bare, self._steps_per_epoch = run.optimization, bare, steps_per_epoch
+        self._batch = next(iter(run.source.training_batches(0)))
+        self._bare_block(2)  # traced and warm
+        self._step, self._reset = self._trained.step, self._trained.reset
+        self._trained.step, self._trained.reset = self.step, self.reset
+        self._done = 0
+
+    def reset(self, *arguments: Any) -> None:
+        """An epoch begins."""
+        self._reset(*arguments)
+        self._done, self._started = 0, time.perf_counter()
+
+    def step(self, inputs: Any, targets: Any, **options: Any) -> None:
+        """A step of the loop, and if a block of it has ended, bare steps."""
+        self._step(inputs, targets, **options)
+        self._done += 1
+        if self._done % BLOCK != 1:
+            return
+        self._trained.losses()  # waits for the end of the step
+        taken = time.perf_counter() - self._started
+        if self._done == 1:
+            self.first.append(taken)
+        else:
+            self.loop.append(taken)
+            self.bare.append(seconds(lambda: self._bare_block(BLOCK)))
+        self._started = time.perf_counter()
+
+    def _bare_block(self, count: int) -> None:
+        for number in range(count):
+            self._bare.step(*self._batch, number=number, learning_rate=0.01)
+        self._bare.losses()
+
+
+def skipping(run: Any, steps: int) -> float:
+    """Pairs per second that a resumed run leaves out."""
+    skipped = run.source.training_batches(0).skip(steps - 1).take(1)
+    return (steps - 1) * run.config.batch_size / seconds(lambda: list(skipped))
+
+
+def seconds(function: Any) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
