@@ -58,19 +58,19 @@ def test_the_lock_is_free_again_after_an_error(tmp_path):
 @pytest.mark.parametrize("command", ["generate", "rplearn_data", "rplearn_train"])
 def test_commands_refuse_an_output_that_is_being_written(tmp_path, capsys, command):
     archive, records, run = (tmp_path / name for name in ("archive.h5", "records", "run"))
-    folder = records / "atmodist_pairs" / "1.0.0"
+    folder, source = records / "atmodist_pairs" / "1.0.0", tmp_path / "a.h5"
     lock, target, arguments = {
         "generate": (tmp_path / ".archive.h5.lock", archive, [str(archive)]),
         "rplearn_data": (
             folder.with_name(".1.0.0.lock"),
             folder,
-            [tmp_path / "a.h5", "--output", records],
+            [source, "--output", records],
         ),
         "rplearn_train": (run / ".lock", run, [tmp_path, "--output", run]),
     }[command]
     if command == "rplearn_train":
         write_as_reference(tmp_path / "rplearn_train.tfrecords", 8)
-    (tmp_path / "a.h5").touch()  # it is not even opened
+    source.touch()  # it is not even opened
     main = importlib.import_module(f"atmodist.cli.{command}").main
     with locked(lock, target):
         assert main([str(argument) for argument in arguments]) == 2

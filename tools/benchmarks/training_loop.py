@@ -4,7 +4,9 @@
 
 The loop reads records from disk through `tf.data`, shuffles, trains, looks at the loss, shows and
 logs; the bare step takes the same network's steps on one batch that stays in memory. Both take
-turns, a block of steps each, so that a noisy machine is unfair to none. The first step of an epoch
+turns, a block of steps each, so that a noisy machine is unfair to none; processor time, which company
+disturbs less, is compared as well. The loop enters each block with the few batches that wait for it,
+so that a tenth of what reading costs is not in its time. The first step of an epoch
 is not counted: it fills the shuffle buffer, once for thousands of steps. It is listed by itself, as
 are a checkpoint within an epoch and how fast a resumed run skips the batches that it has seen.
 """
@@ -22,6 +24,7 @@ from common import machine, print_table
 
 MAX_LABEL = 23
 SIZE = 160  # grid points of a patch, in both directions
+FILLING = 0.5  # seconds until the input pipeline has filled its buffers and rests
 BLOCK = 20  # steps; the loop looks at the loss once in as many
 
 
@@ -38,9 +41,10 @@ def main() -> None:
         records = make_records(Path(folder), steps * options.batch_size)
         result = measure(records, Path(folder) / "run", steps, options)
     print(machine())
-    rows = [[name, f"{value:.3g}"] for name, value in result.items() if name != "ratios"]
+    rows = [[k, f"{value:.3g}"] for k, value in result.items() if not isinstance(value, list)]
     print_table(["", f"batch {options.batch_size}"], rows)
-    print("loop : bare, block by block:", " ".join(f"{ratio:.3f}" for ratio in result["ratios"]))
+    for name in ("ratios", "processor ratios"):
+        print(f"{name}, block by block:", " ".join(f"{ratio:.3f}" for ratio in result[name]))
     print(json.dumps(result))
 
 
@@ -83,17 +87,20 @@ def measure(records: Path, output: Path, steps: int, options: argparse.Namespace
     bare = Optimization(run.task.network(), run.task, run.config)
     turns = Turns(run, bare, steps)
     run.go_on()
-    loop, alone = statistics.median(turns.loop), statistics.median(turns.bare)
-    ratios = [a / b for a, b in zip(turns.loop, turns.bare, strict=True)]
+    loop, alone = (statistics.median(t for t, _ in blocks) for blocks in (turns.loop, turns.bare))
+    pairs = list(zip(turns.loop, turns.bare, strict=True))
+    ratios, processor = ([a[k] / b[k] for a, b in pairs] for k in (0, 1))
     run.epoch_step = 1  # as within an epoch
     return {
         "loop, steps/s": BLOCK / loop,
         "bare step, steps/s": BLOCK / alone,
         "time of loop : bare, median of the ratios": statistics.median(ratios),
+        "processor time of loop : bare, likewise": statistics.median(processor),
         "first step of an epoch, s longer": statistics.median(turns.first[1:]) - loop / BLOCK,
         "checkpoint within an epoch, s": seconds(run._save_within),
         "skipping, pairs/s": skipping(run, steps),
         "ratios": ratios,
+        "processor ratios": processor,
     }
 
 
@@ -101,14 +108,14 @@ class Turns:
     """Interrupts a loop after each block of steps for as many bare ones.
 
     Attributes:
-        loop: Seconds of each block of the loop.
-        bare: Seconds of the block of bare steps that followed it.
+        loop: Seconds, and seconds of processors, of each block of the loop.
+        bare: The same of the block of bare steps that followed it.
         first: Seconds until the end of the first step of each epoch.
     """
 
     def __init__(self, run: Any, bare: Any, steps_per_epoch: int):
-        self.loop: list[float] = []
-        self.bare: list[float] = []
+        self.loop: list[tuple[float, float]] = []
+        self.bare: list[tuple[float, float]] = []
         self.first: list[float] = []
         self._trained, self._bare, self._steps_per_epoch = run.optimization, bare, steps_per_epoch
         self._batch = next(iter(run.source.training_batches(0)))
@@ -120,7 +127,7 @@ class Turns:
     def reset(self, *arguments: Any) -> None:
         """An epoch begins."""
         self._reset(*arguments)
-        self._done, self._started = 0, time.perf_counter()
+        self._done, self._started = 0, now()
 
     def step(self, inputs: Any, targets: Any, **options: Any) -> None:
         """A step of the loop, and if a block of it has ended, bare steps."""
@@ -129,13 +136,16 @@ class Turns:
         if self._done % BLOCK != 1:
             return
         self._trained.losses()  # waits for the end of the step
-        taken = time.perf_counter() - self._started
+        taken = since(self._started)
         if self._done == 1:
-            self.first.append(taken)
+            self.first.append(taken[0])
         else:
             self.loop.append(taken)
-            self.bare.append(seconds(lambda: self._bare_block(BLOCK)))
-        self._started = time.perf_counter()
+            time.sleep(FILLING)
+            started = now()
+            self._bare_block(BLOCK)
+            self.bare.append(since(started))
+        self._started = now()
 
     def _bare_block(self, count: int) -> None:
         for number in range(count):
@@ -147,6 +157,16 @@ def skipping(run: Any, steps: int) -> float:
     """Pairs per second that a resumed run leaves out."""
     skipped = run.source.training_batches(0).skip(steps - 1).take(1)
     return (steps - 1) * run.config.batch_size / seconds(lambda: list(skipped))
+
+
+def now() -> tuple[float, float]:
+    """Seconds, and seconds of processors."""
+    return time.perf_counter(), time.process_time()
+
+
+def since(started: tuple[float, float]) -> tuple[float, float]:
+    """What has passed since `now`."""
+    return now()[0] - started[0], now()[1] - started[1]
 
 
 def seconds(function: Any) -> float:
