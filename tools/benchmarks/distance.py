@@ -25,7 +25,11 @@ from typing import Any
 import numpy as np
 from common import machine, print_table
 
-GRIDS = {"721x1440": ("regular", 721, 1440), "1280x2560": ("driscoll-healy", 1280, 2560)}
+GRIDS = {
+    "181x360": ("regular", 181, 360),
+    "721x1440": ("regular", 721, 1440),
+    "1280x2560": ("driscoll-healy", 1280, 2560),
+}
 
 
 def main() -> None:
