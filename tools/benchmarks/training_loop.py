@@ -4,11 +4,13 @@
 
 The loop reads records from disk through `tf.data`, shuffles, trains, looks at the loss, shows and
 logs; the bare step takes the same network's steps on one batch that stays in memory. Both take
-turns, a block of steps each, so that a noisy machine is unfair to none; processor time, which company
-disturbs less, is compared as well. The loop enters each block with the few batches that wait for it,
-so that a tenth of what reading costs is not in its time. The first step of an epoch
-is not counted: it fills the shuffle buffer, once for thousands of steps. It is listed by itself, as
-are a checkpoint within an epoch and how fast a resumed run skips the batches that it has seen.
+turns, a block of steps each, so that a noisy machine is unfair to none; the time of processors,
+which company disturbs less, is compared as well. The loop enters a block with a few batches that
+wait for it, so that a tenth of what reading costs is not in its time.
+
+The first step of an epoch is not counted: it fills the shuffle buffer, once for thousands of steps.
+It is listed by itself, as are a checkpoint within an epoch and how fast a resumed run skips the
+batches that it has seen.
 """
 
 import argparse
