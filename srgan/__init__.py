@@ -1,1 +1,43 @@
-"""Super-resolution of atmospheric fields, trained with the learned distance (in preparation)."""
+"""Super-resolution of atmospheric fields, trained with the learned distance.
+
+What the commands `phire-data`, `phire-train` and `phire-infer` do, in Python:
+
+    patches = srgan.sample_patches(config)                 # records of coarse and fine patches
+    run = srgan.train(config)                              # a folder with a generator
+    generator = srgan.load_generator("run")                # or a package, or hf://user/name
+    high = generator(low, grid=grid)                       # NumPy, (..., channel, lat, lon)
+    high = generator(xarray.open_dataset("low.nc"))        # or xarray, lazily if chunked
+
+Fields are in physical units on both sides. `srgan.save_generator("run", "package")` makes a package
+to keep or to publish.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from srgan.inference.generator import Generator
+    from srgan.inference.run import super_resolve
+    from srgan.package import load_generator, save_generator
+
+_LAZY = {
+    "Generator": "srgan.inference.generator",
+    "load_generator": "srgan.package",
+    "sample_patches": "srgan.samples.sampling",
+    "save_generator": "srgan.package",
+    "super_resolve": "srgan.inference.run",
+    "train": "srgan.training.run",
+}
+
+__all__ = ["Generator", "load_generator", "save_generator", "super_resolve"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what needs Keras only when somebody asks for it."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

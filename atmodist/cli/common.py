@@ -49,15 +49,19 @@ class CommandParser(ArgumentParser):
 
 
 def command_parser(
-    prog: str, config_class: type, *, positional: str | None = None, nargs: str | None = None
+    prog: str,
+    config_class: type,
+    *,
+    positional: str | Sequence[str] | None = None,
+    nargs: str | None = None,
 ) -> CommandParser:
     """Makes the parser of one command.
 
     Args:
         prog: The command as it is typed, for instance "rplearn-data".
         config_class: A dataclass; its docstring opens the help, its fields become flags.
-        positional: Name of the field given without a flag, if any.
-        nargs: How many values the positional takes, as in argparse ("+" for one or more).
+        positional: Name of the field given without a flag, if any, or names in their order.
+        nargs: How many values each positional takes, as in argparse ("+" for one or more).
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     summary = (config_class.__doc__ or "").strip().splitlines()[0]
@@ -65,12 +69,11 @@ def command_parser(
     parser.add_argument(
         "--config", action="config", help="YAML file of settings; flags after it override it."
     )
-    if positional:
-        field = config_class.__dataclass_fields__[positional]  # type: ignore[attr-defined]
-        parser.add_argument(
-            positional, nargs=nargs, type=str, help=field.metadata.get("help", "Input.")
-        )
-    parser.add_class_arguments(config_class, None, skip={positional} if positional else set())
+    names = (positional,) if isinstance(positional, str) else tuple(positional or ())
+    for name in names:
+        field = config_class.__dataclass_fields__[name]  # type: ignore[attr-defined]
+        parser.add_argument(name, nargs=nargs, type=str, help=field.metadata.get("help", "Input."))
+    parser.add_class_arguments(config_class, None, skip=set(names))
     fields = dataclasses.fields(config_class)
     parser.switches = frozenset(
         f"--{field.name}" for field in fields if field.type in (bool, "bool")

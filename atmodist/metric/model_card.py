@@ -55,7 +55,7 @@ def _body(name: str, manifest: Mapping[str, Any]) -> list[str]:
     )
     shape = " x ".join("any" if n is None else str(n) for n in encoder["input_shape"])
     lines = [
-        f"# {_plain(name)}",
+        f"# {plain(name)}",
         "",
         "A ruler for the atmosphere: an encoder that learnt to tell how far apart in time two "
         "fields are, and whose features make a distance between atmospheric states "
@@ -107,13 +107,13 @@ def _training(manifest: Mapping[str, Any]) -> list[str]:
         "Best epoch": training.get("best_epoch"),
         "Seed": training.get("seed"),
     }
-    lines = [f"- {label}: {_plain(value)}" for label, value in facts.items() if value is not None]
+    lines = [f"- {label}: {plain(value)}" for label, value in facts.items() if value is not None]
     for score, value in _scores(manifest).items():
         lines.append(f"- On the evaluation pairs, {_SCORES[score]}: {value:.4g}")
     versions = training.get("versions") or {}
     if versions:
         made = ", ".join(f"{package} {version}" for package, version in versions.items())
-        lines.append(f"- Made with: {_plain(made)}")
+        lines.append(f"- Made with: {plain(made)}")
     return lines or ["Not recorded."]
 
 
@@ -122,6 +122,6 @@ def _scores(manifest: Mapping[str, Any]) -> dict[str, float]:
     return {name: best[name] for name in _SCORES if isinstance(best.get(name), int | float)}
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """One line, without what Markdown or HTML would read as markup."""
     return " ".join(str(value).replace("<", "(").replace(">", ")").split())

@@ -9,12 +9,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from atmodist.fields.archive import Archive
+from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive, Channel
 from atmodist.fields.grid import Grid
-from atmodist.fields.time_axis import NO_CALENDAR, TimeAxis
+from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
 from atmodist.ingestion.zarr_store import is_zarr
 from atmodist.metric import labelled
 from atmodist.samples.normalization import Normalization
+
+KNOWN_CHANNELS = {channel.name: channel for channel in (DIVERGENCE, VORTICITY)}
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,10 @@ class FieldSeries:
         grid: Its grid.
         times: What the time of each field is called; ISO 8601 where there are dates.
         is_dated: Whether times are dates, which can be matched with those of another file.
-        seconds: Times in seconds since some moment; None where there are no dates, or in NetCDF
-            files with another calendar.
+        seconds: Times in seconds since 1970-01-01 in `calendar`; None where there are no dates.
         read: Reads the field of a step: (channel, latitude, longitude), float32.
+        channels: Names and units of the channels, as far as the file tells them.
+        calendar: CF calendar of the times.
     """
 
     path: Path
@@ -37,9 +40,18 @@ class FieldSeries:
     is_dated: bool
     seconds: np.ndarray | None
     read: Callable[[int], np.ndarray]
+    channels: tuple[Channel, ...] = ()
+    calendar: str = "standard"
 
     def __len__(self) -> int:
         return len(self.times)
+
+    @property
+    def time(self) -> TimeAxis:
+        """The times; steps are counted where there are no dates."""
+        if self.seconds is None:
+            return TimeAxis.counted(len(self))
+        return TimeAxis(self.seconds, self.calendar)
 
 
 @contextmanager
@@ -101,7 +113,7 @@ def after(series: FieldSeries, lag: int) -> list[tuple[int, int]]:
     """
     pairs = [(i, i + lag) for i in range(len(series) - lag)]
     if series.seconds is not None and len(series) > 1:
-        step = TimeAxis(series.seconds).step
+        step = series.time.step
         pairs = [(i, j) for i, j in pairs if series.seconds[j] - series.seconds[i] == lag * step]
     if not pairs:
         raise ValueError(
@@ -135,7 +147,9 @@ def _of_archive(archive: Archive, normalization: Normalization) -> FieldSeries:
     times = tuple(archive.time.isoformat(i) for i in range(len(archive.time)))
     dated = archive.time.calendar != NO_CALENDAR
     seconds = archive.time.seconds if dated else None
-    return FieldSeries(archive.path, archive.grid, times, dated, seconds, read)
+    channels = tuple(archive.channels[place] for place in order)
+    calendar = archive.time.calendar
+    return FieldSeries(archive.path, archive.grid, times, dated, seconds, read, channels, calendar)
 
 
 def _of_dataset(path: Path, dataset: Any, normalization: Normalization) -> FieldSeries:
@@ -153,20 +167,30 @@ def _of_dataset(path: Path, dataset: Any, normalization: Normalization) -> Field
         )
     if array.ndim == 3:
         array = array.expand_dims("time")
-    times, seconds, dated = _times(array)
+    times, seconds, calendar = _times(array)
 
     def read(step: int) -> np.ndarray:
         return fields.orientation.apply(array.isel({array.dims[0]: step}).values)
 
-    return FieldSeries(path, fields.grid, times, dated, seconds, read)
+    channels = tuple(
+        KNOWN_CHANNELS.get(name, Channel(name, units))
+        for name, units in zip(normalization.channels, normalization.units, strict=True)
+    )
+    dated = seconds is not None
+    return FieldSeries(path, fields.grid, times, dated, seconds, read, channels, calendar)
 
 
-def _times(array: Any) -> tuple[tuple[str, ...], np.ndarray | None, bool]:
+def _times(array: Any) -> tuple[tuple[str, ...], np.ndarray | None, str]:
+    """Times in words, in seconds where there are dates, and their calendar."""
     dim = array.dims[0]
     values = array[dim].values if dim in array.coords else np.arange(array.sizes[dim])
     if np.issubdtype(values.dtype, np.datetime64):
         seconds = values.astype("datetime64[s]")
-        return tuple(map(str, seconds)), seconds.astype(np.int64), True
+        return tuple(map(str, seconds)), seconds.astype(np.int64), "standard"
     if len(values) and hasattr(values[0], "isoformat"):
-        return tuple(value.isoformat() for value in values), None, True
-    return tuple(f"step {i}" for i in range(len(values))), None, False
+        from cftime import date2num
+
+        calendar = str(values[0].calendar)
+        seconds = np.round(date2num(values, EPOCH_UNITS, calendar=calendar)).astype(np.int64)
+        return tuple(value.isoformat() for value in values), seconds, calendar
+    return tuple(f"step {i}" for i in range(len(values))), None, NO_CALENDAR

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.testing import assert_array_equal
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive, Channel
@@ -59,3 +60,20 @@ def test_wrong_units_are_refused(tmp_path):
         open_series(path, made_normalization()),
     ):
         pass
+
+
+@pytest.mark.parametrize("calendar", ["standard", "noleap"])
+def test_netcdf_tells_channels_times_and_calendar(tmp_path, calendar):
+    grid = make_grid("regular", 5)
+    shape = ("time", "latitude", "longitude")
+    variable = xr.DataArray(np.ones((2, *grid.shape), np.float32), dims=shape)
+    coordinates = {"latitude": grid.latitude, "longitude": grid.longitude, "time": [59, 60]}
+    dataset = xr.Dataset({"vorticity": variable}, coords=coordinates)
+    dataset["time"].attrs = {"units": "days since 1972-01-01", "calendar": calendar}
+    dataset.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    with open_series(tmp_path / "a.nc", made_normalization(("vorticity",))) as found:
+        assert found.channels == (VORTICITY,)
+        day = {"standard": "1972-02-29", "noleap": "1972-03-01"}[calendar]
+        assert found.time.isoformat(0).startswith(day)
+        assert found.times[0].startswith(day)
+        assert found.time.step == 86_400

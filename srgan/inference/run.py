@@ -1,0 +1,310 @@
+"""`phire-infer`: from a file of coarse fields to an archive of fine ones, step by step.
+
+One field is in memory at a time, beside the activations of one tile. Steps are written in time
+order by the archive's writer, so that a run which was killed goes on after what it had written.
+"""
+
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from atmodist.fields.archive import Archive, Channel, check_finite
+from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.grid import Grid
+from atmodist.fields.time_axis import TimeAxis
+from atmodist.ingestion.sources import file_fingerprint
+from atmodist.metric.series import FieldSeries, open_series
+from atmodist.outputs import fingerprint, manifest_path, write_manifest
+from srgan.degradation import coarse_grid, coarsen
+from srgan.inference.configuration import INTERPOLATIONS, InferConfig
+from srgan.inference.geometry import Refinement
+from srgan.inference.labelled import plain_normalization
+from srgan.inference.restoration import Restoration
+
+DEFAULT_CHANNELS = ("divergence", "vorticity")  # of files that are no archives
+COMMAND = "phire-infer"
+
+
+@dataclass(frozen=True)
+class InferSummary:
+    """What was made.
+
+    Attributes:
+        paths: The archive of each member.
+        time: Its times.
+        refinement: The grids.
+        existed: Whether all was there already, and nothing was done.
+        resumed: Steps that were there already, from a run that was killed; of all members.
+        notes: What the user should know.
+    """
+
+    paths: tuple[Path, ...]
+    time: TimeAxis
+    refinement: Refinement
+    existed: bool
+    resumed: int
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        name = str(self.paths[0])
+        if len(self.paths) > 1:
+            name += f" ... {self.paths[-1]} ({len(self.paths)} members)"
+        low, high = (
+            " x ".join(map(str, g.shape)) for g in (self.refinement.low, self.refinement.high)
+        )
+        text = f"Wrote {name}: {self.time}, {low} -> {high}"
+        if self.existed:
+            text = f"{name} exists already, nothing was done: {self.time}, {low} -> {high}"
+        elif self.resumed:
+            text += f"; {self.resumed} fields were there already"
+        if self.notes:
+            text += f"; note: {'; '.join(self.notes)}"
+        return f"{text}\nNext: atmodist inspect {self.paths[0]}"
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Coarse fields, however they come to be.
+
+    Attributes:
+        series: The fields of the input.
+        refinement: The grids.
+        restoration: What will refine them.
+        is_degraded: Whether fields of the input are averaged over blocks first.
+    """
+
+    series: FieldSeries
+    refinement: Refinement
+    restoration: Restoration
+    is_degraded: bool
+
+    def read(self, step: int) -> np.ndarray:
+        """Reads the coarse field of a step: (channel, latitude, longitude), physical units."""
+        field = self.series.read(step)
+        check_finite(field, self.series.channels, self.series.times[step], self.series.path)
+        if not self.is_degraded:
+            return field
+        high, factor = self.refinement.high, self.refinement.factor
+        normalization = self.restoration.averaged_with
+        if normalization is None:
+            return coarsen(field, factor, high.band_areas)
+        normalized = np.moveaxis(normalization(np.moveaxis(field, 0, -1)), -1, 0)
+        means = np.moveaxis(coarsen(normalized, factor), 0, -1)
+        return np.moveaxis(normalization.inverse(np.ascontiguousarray(means)), -1, 0)
+
+
+def super_resolve(config: InferConfig) -> InferSummary:
+    """Makes archives of fine fields, or goes on making them after having been killed.
+
+    Where they are there already, made from the same input with the same settings, nothing is done.
+    A manifest is written beside each, `<full name of the archive>.manifest.json`.
+
+    Raises:
+        FileNotFoundError: If the input or the generator is missing.
+        ArchiveExistsError: If an output is another file, and not `overwrite`.
+        ValueError: If channels, units, grids or times do not fit, or values are missing.
+    """
+    outputs = config.outputs
+    for path in (config.input, config.like):
+        if path and any(o.exists() and Path(path).exists() and o.samefile(path) for o in outputs):
+            raise ValueError(f"the output would replace {path}; choose another name")
+    restoration = _restoration(config)
+    if config.members > 1 and not restoration.is_stochastic:
+        raise ValueError(f"{config.generator} is not stochastic: all members would be the same")
+    notes: list[str] = []
+    with _opened(config, restoration, notes) as source:
+        time = source.series.time
+        steps = time.select(config.start, config.end)
+        channels = _output_channels(source.series, restoration)
+        identity = _identity(config, restoration)
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(
+                    ArchiveWriter(
+                        path,
+                        channels=channels,
+                        grid=source.refinement.high,
+                        calendar=time.calendar,
+                        compression=config.compression,
+                        identity={**identity, "member": member},
+                        overwrite=config.overwrite,
+                        attributes=_attributes(config, member),
+                    )
+                )
+                for member, path in enumerate(outputs)
+            ]
+            resumed = sum(len(writer.written) for writer in writers)
+            recorded = [writer.existed and writer.is_recorded for writer in writers]
+            _write(writers, source, restoration, steps, config.seed)
+        inputs = {} if all(recorded) else _inputs(config)
+        for member, (writer, is_recorded) in enumerate(zip(writers, recorded, strict=True)):
+            if not is_recorded:
+                write_manifest(
+                    manifest_path(writer.path),
+                    command=COMMAND,
+                    config=config,
+                    seed=config.seed,
+                    inputs=inputs,
+                    identity=writer.identity,
+                    archive=str(writer.path),
+                    generator=identity["generator"],
+                    member=member,
+                    channels=[channel.name for channel in channels],
+                    steps=len(steps),
+                    factor=restoration.factor,
+                    alignment=source.refinement.alignment,
+                    low_grid=str(source.refinement.low),
+                    high_grid=str(source.refinement.high),
+                    notes=notes,
+                )
+        chosen = TimeAxis(time.seconds[steps.start : steps.stop], time.calendar)
+        existed = all(writer.existed for writer in writers)
+        return InferSummary(
+            outputs, chosen, source.refinement, existed, resumed, (*notes, *_discarded(writers))
+        )
+
+
+def _write(
+    writers: Sequence[ArchiveWriter],
+    source: _Source,
+    restoration: Restoration,
+    steps: range,
+    seed: int,
+) -> None:
+    """Makes what is not yet written, step by step, all members of each."""
+    seconds = source.series.time.seconds
+    done = [set(writer.written.tolist()) for writer in writers]
+    left = sum(int(seconds[step]) not in written for step in steps for written in done)
+    total = len(steps) * len(writers)
+    with tqdm(
+        total=total, initial=total - left, desc=COMMAND, unit="field", disable=None
+    ) as progress:
+        for step in steps:
+            second = int(seconds[step])
+            members = [m for m, written in enumerate(done) if second not in written]
+            if not members:
+                continue
+            low = source.read(step)
+            for member in members:
+                high = restoration.field(
+                    low, source.refinement, seed=seed, member=member, step=step
+                )
+                writers[member].append(second, high)
+                progress.update()
+
+
+@contextmanager
+def _opened(config: InferConfig, restoration: Restoration, notes: list[str]) -> Iterator[_Source]:
+    channels = restoration.channels or _channels(config)
+    labels = plain_normalization(channels, restoration.units or ("",) * len(channels))
+    with open_series(config.input, labels) as series:
+        grid, high = series.grid, _grid_like(config.like)
+        low = grid
+        if config.degrade:
+            if restoration.alignment == "shared":
+                raise ValueError(
+                    f"{config.generator} was trained with pairs of archives whose grids share "
+                    "points, not with block means: give it fields of such an archive"
+                )
+            low, high = coarse_grid(grid, restoration.factor), grid
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            refinement = restoration.refinement(low, high)
+        for warning in caught:
+            notes.append(str(warning.message))
+            print(f"{COMMAND}: warning: {warning.message}", file=sys.stderr)
+        yield _Source(series, refinement, restoration, config.degrade)
+
+
+def _restoration(config: InferConfig) -> Restoration:
+    if config.generator in INTERPOLATIONS:
+        from srgan.interpolation import Interpolation
+
+        return Interpolation(config.generator, config.factor)  # type: ignore[arg-type]
+    from srgan.package import load_generator, read_static
+
+    return load_generator(
+        config.generator,
+        factor=config.factor,
+        static=None if config.static is None else read_static(Path(config.static)),
+        tile=config.tile,
+        tile_bytes=config.tile_gigabytes * 2**30,
+    )
+
+
+def _channels(config: InferConfig) -> tuple[str, ...]:
+    """What to interpolate."""
+    if config.channels is not None:
+        return tuple(config.channels)
+    path = Path(config.input)
+    if path.is_file() and h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            is_archive = "data" in file
+        if is_archive:
+            with Archive(path) as archive:
+                return tuple(channel.name for channel in archive.channels)
+    return DEFAULT_CHANNELS
+
+
+def _output_channels(series: FieldSeries, restoration: Restoration) -> tuple[Channel, ...]:
+    """Those of the input; units that only the generator knows are told."""
+    units = restoration.units or ("",) * len(series.channels)
+    return tuple(
+        Channel(channel.name, channel.units or unit, channel.standard_name)
+        for channel, unit in zip(series.channels, units, strict=True)
+    )
+
+
+def _grid_like(path: str | None) -> Grid | None:
+    if path is None:
+        return None
+    with Archive(path) as archive:
+        return archive.grid
+
+
+def _identity(config: InferConfig, restoration: Restoration) -> dict[str, Any]:
+    """What decides the output, beside its grid and channels. Tiles do not, but for rounding."""
+    identity = {
+        "command": COMMAND,
+        "generator": restoration.identity or restoration.name,
+        "factor": restoration.factor,
+        "input": file_fingerprint(config.input),
+        "degrade": config.degrade,
+        "start": config.start,
+        "end": config.end,
+        "static": config.static and fingerprint(config.static),
+    }
+    return {**identity, "seed": config.seed} if restoration.is_stochastic else identity
+
+
+def _inputs(config: InferConfig) -> dict[str, str]:
+    paths = [path for path in (config.input, config.like, config.static) if path]
+    folder = Path(config.generator)
+    paths += [str(path) for path in sorted(folder.glob("generator.*")) if path.is_file()]
+    return {path: file_fingerprint(path) for path in paths}
+
+
+def _attributes(config: InferConfig, member: int) -> dict[str, str]:
+    name = Path(config.generator).name if "://" not in config.generator else config.generator
+    made = "block means of " if config.degrade else ""
+    return {
+        "title": f"Super-resolved fields ({name})",
+        "source": f"{made}{Path(config.input).name}",
+        "generator": name,
+        "member": str(member),
+    }
+
+
+def _discarded(writers: Sequence[ArchiveWriter]) -> tuple[str, ...]:
+    count = sum(writer.discarded for writer in writers)
+    return (f"{count} fields of an interrupted run with other settings were discarded",) * (
+        count > 0
+    )
