@@ -51,6 +51,7 @@ COMMANDS = [
     "rplearn-data = atmodist.cli.rplearn_data:main",
     "rplearn-train = atmodist.cli.rplearn_train:main",
     "rplearn-eval = atmodist.cli.rplearn_eval:main",
+    "phire-data = srgan.cli.phire_data:main",
     "phire-infer = srgan.cli.phire_infer:main",
 ]
 

@@ -8,13 +8,13 @@ PositionSampling = Literal["area", "row"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairSamplerConfig:
-    """Draws pairs of patches from an archive and writes them as TFRecord shards."""
+class SamplerConfig:
+    """Draws patches from an archive and writes them as TFRecord shards."""
 
     archive: str = field(metadata={"help": "The archive (HDF5) to draw from."})
     output: str = "records"
     """Folder that receives <dataset>/<version>/ with the shards."""
-    dataset: str = "atmodist_pairs"
+    dataset: str = "patches"
     """Name of the dataset; lower-case letters, digits and underscores."""
     version: str = "1.0.0"
     """Version of the dataset, as TFDS has them."""
@@ -23,9 +23,7 @@ class PairSamplerConfig:
     patch_shape: tuple[int, int] = (160, 160)
     """Rows and columns of a patch, written [160,160]."""
     patches_per_step: int = 20
-    """Pairs drawn from each time step."""
-    max_temporal_distance: int = 23
-    """The largest label, in archive time steps."""
+    """Patches drawn from each time step."""
     latitude_range: tuple[float, float] = (-90.0, 90.0)
     """South and north limit of the patches, degrees north."""
     position_sampling: PositionSampling = "area"
@@ -33,7 +31,7 @@ class PairSamplerConfig:
     evaluation_fraction: float = 0.2
     """Share of the time span, at its end, kept for evaluation; 0 for none."""
     gap: int | None = None
-    """Time steps between training and evaluation; max_temporal_distance unless given."""
+    """Time steps between training and evaluation."""
     normalization: str | None = None
     """normalization.json to use; made from the training steps unless given."""
     compression: Literal["none", "gzip", "zlib"] = "none"
@@ -44,8 +42,7 @@ class PairSamplerConfig:
     """Processes that read and write; 0 for one per core. The result does not depend on it."""
 
     def __post_init__(self) -> None:
-        positive = ("patches_per_step", "max_temporal_distance", "shard_megabytes")
-        for name in positive:
+        for name in ("patches_per_step", "shard_megabytes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
         if min(self.patch_shape) < 1:
@@ -56,11 +53,6 @@ class PairSamplerConfig:
             )
         if self.seed < 0 or self.workers < 0:
             raise ValueError("seed and workers must not be negative")
-        if self.gap is not None and self.gap < self.max_temporal_distance:
-            raise ValueError(
-                f"gap must be at least max_temporal_distance = {self.max_temporal_distance}, lest "
-                f"training and evaluation share fields; got {self.gap}"
-            )
         south, north = self.latitude_range
         if not -90 <= south < north <= 90:
             raise ValueError(
@@ -81,3 +73,29 @@ class PairSamplerConfig:
     def folder(self) -> Path:
         """Where the shards go."""
         return Path(self.output) / self.dataset / self.version
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSamplerConfig(SamplerConfig):
+    """Draws pairs of patches from an archive and writes them as TFRecord shards."""
+
+    dataset: str = "atmodist_pairs"
+    """Name of the dataset; lower-case letters, digits and underscores."""
+    patches_per_step: int = 20
+    """Pairs drawn from each time step."""
+    max_temporal_distance: int = 23
+    """The largest label, in archive time steps."""
+    gap: int | None = None
+    """Time steps between training and evaluation; max_temporal_distance unless given."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_temporal_distance <= 0:
+            raise ValueError(
+                f"max_temporal_distance must be positive; got {self.max_temporal_distance}"
+            )
+        if self.gap is not None and self.gap < self.max_temporal_distance:
+            raise ValueError(
+                f"gap must be at least max_temporal_distance = {self.max_temporal_distance}, lest "
+                f"training and evaluation share fields; got {self.gap}"
+            )

@@ -1,9 +1,11 @@
 import importlib
+import pkgutil
 import subprocess
 import sys
 
 import pytest
 
+import srgan.cli
 from atmodist import __version__
 from atmodist.cli.main import COMMANDS, main
 
@@ -48,6 +50,8 @@ def test_every_command_explains_itself(capsys, command):
 def test_help_imports_nothing_heavy():
     modules = [f"atmodist.cli.{name}" for name in COMMANDS]
     modules += ["atmodist.cli.rplearn_data", "atmodist.cli.rplearn_train"]
+    modules += [f"srgan.cli.{module.name}" for module in pkgutil.iter_modules(srgan.cli.__path__)]
+    assert "srgan.cli.phire_data" in modules
     script = f"""
 import contextlib, importlib, io, sys
 for name in {modules!r}:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from atmodist.cli.rplearn_data import main
-from atmodist.samples import sampling
+from atmodist.samples import production
 from atmodist.samples.normalization import Normalization
 from tests.samples.archives import hourly, shard_digests, write_archive
 
@@ -33,7 +33,7 @@ def archive(tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(sampling, "write_tfds_metadata", lambda records: None)
+    monkeypatch.setattr(production, "write_tfds_metadata", lambda records: None)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from scipy.stats import chi2, chi2_contingency
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.time_axis import TimeAxis
 from atmodist.samples.configuration import PairSamplerConfig
-from atmodist.samples.pairs import base_steps, plan_pairs, row_probabilities, split_steps
+from atmodist.samples.pairs import base_steps, plan_pairs
+from atmodist.samples.positions import row_probabilities, split_steps
 
 GRID = make_grid("regular", 19)  # every 10 degrees, both poles
 REGIONAL = Grid(np.arange(60.0, 29.0, -1.0), np.arange(-10.0, 31.0))

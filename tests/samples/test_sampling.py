@@ -12,7 +12,7 @@ from atmodist.fields.archive import Archive, Channel
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.outputs import read_json
 from atmodist.records.record_set import RecordSet
-from atmodist.samples import sampling
+from atmodist.samples import production
 from atmodist.samples.configuration import PairSamplerConfig
 from atmodist.samples.normalization import Normalization
 from atmodist.samples.sampling import write_pairs
@@ -56,7 +56,7 @@ def plain(configure, tmp_path_factory):
 @pytest.fixture
 def quick(monkeypatch):
     """Leaves out the metadata of TensorFlow Datasets: they take TensorFlow, and some time."""
-    monkeypatch.setattr(sampling, "write_tfds_metadata", lambda records: None)
+    monkeypatch.setattr(production, "write_tfds_metadata", lambda records: None)
 
 
 class Killed(BaseException):
@@ -65,7 +65,7 @@ class Killed(BaseException):
 
 def kill_after(monkeypatch, name, calls):
     """Lets a function of the module work `calls` times, then ends the run."""
-    real, count = getattr(sampling, name), 0
+    real, count = getattr(production, name), 0
 
     def counted(*arguments, **keywords):
         nonlocal count
@@ -74,11 +74,11 @@ def kill_after(monkeypatch, name, calls):
         count += 1
         return real(*arguments, **keywords)
 
-    monkeypatch.setattr(sampling, name, counted)
+    monkeypatch.setattr(production, name, counted)
 
 
 def kill_after_steps(monkeypatch, steps):
-    def stream(config, normalization, work, workers, on_written):
+    def stream(recipe, work, workers, on_written):
         def counted(step):
             on_written(step)
             written.append(step)
@@ -86,10 +86,10 @@ def kill_after_steps(monkeypatch, steps):
                 raise Killed
 
         written = []
-        real(config, normalization, work, workers, counted)
+        real(recipe, work, workers, counted)
 
-    real = sampling.stream_pairs
-    monkeypatch.setattr(sampling, "stream_pairs", stream)
+    real = production.stream_records
+    monkeypatch.setattr(production, "stream_records", stream)
 
 
 def partial(config):
@@ -240,13 +240,13 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     with (partial(config) / "journal").open("ab") as journal:
         journal.write(b"\1\2\3")  # killed within an entry
     written = []
-    real = sampling.stream_pairs
+    real = production.stream_records
 
-    def stream(config, normalization, work, workers, on_written):
+    def stream(recipe, work, workers, on_written):
         written.extend(unit.step for unit in work)
-        real(config, normalization, work, workers, on_written)
+        real(recipe, work, workers, on_written)
 
-    monkeypatch.setattr(sampling, "stream_pairs", stream)
+    monkeypatch.setattr(production, "stream_records", stream)
     write_pairs(config)
     assert len(written) == 46 - steps
     assert shard_digests(config.folder) == shard_digests(plain.folder)
@@ -264,8 +264,8 @@ def test_a_run_killed_within_an_entry_of_its_journal_can_be_killed_again(
                 write_pairs(config)
         with (partial(config) / "journal").open("ab") as journal:
             journal.write(b"\1\2\3")
-    assert len(sampling._read_journal(partial(config) / "journal")) == 20
-    assert set(sampling._read_journal(partial(config) / "journal")) <= set(range(64))
+    assert len(production.read_journal(partial(config) / "journal")) == 20
+    assert set(production.read_journal(partial(config) / "journal")) <= set(range(64))
     write_pairs(config)
     assert shard_digests(config.folder) == shard_digests(plain.folder)
 
@@ -297,7 +297,7 @@ def test_a_run_killed_at_its_end_does_only_the_end_again(
     for path in stray:
         path.write_text("half")
     if name != "replace":  # then all traces of the making are gone, and it is made anew
-        monkeypatch.setattr(sampling, "stream_pairs", lambda c, n, work, *_: work and 1 / 0)
+        monkeypatch.setattr(production, "stream_records", lambda recipe, work, *_: work and 1 / 0)
     write_pairs(killed)
     assert shard_digests(killed.folder) == shard_digests(once.folder)
     assert {p.name for p in killed.folder.iterdir()} == {p.name for p in once.folder.iterdir()}
@@ -365,7 +365,7 @@ def test_compressed_records_hold_the_same_pairs(
 
     first, second = (configure(tmp_path / n, compression=compression) for n in "ab")
     write_pairs(first)
-    monkeypatch.setattr(sampling.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(production.os, "sched_getaffinity", lambda _: {0, 1})
     write_pairs(dataclasses.replace(second, workers=0))
     assert shard_digests(first.folder) == shard_digests(second.folder)
     expected = read_pairs(plain.folder, "train")
@@ -440,7 +440,7 @@ def test_memory_does_not_grow_with_the_archive(tmp_path, configure, quick):
         path = write_archive(tmp_path / f"{num_steps}.h5", seconds=hourly(num_steps), grid=grid)
         if not normalization.exists():
             with Archive(path) as opened:
-                sampling.compute_statistics(opened).normalization.save(normalization)
+                production.compute_statistics(opened).normalization.save(normalization)
         config = configure(
             tmp_path / str(num_steps), archive=str(path), normalization=str(normalization)
         )

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atmodist.fields.archive import Archive
-from atmodist.samples import pair_writer
+from atmodist.samples import streaming
 from atmodist.samples.configuration import PairSamplerConfig
 from atmodist.samples.normalization import Normalization
-from atmodist.samples.pair_writer import StepPairs, _Schedule, stream_pairs
-from atmodist.samples.sampling import make_splits
+from atmodist.samples.pair_writer import PairRecipe
+from atmodist.samples.sampling import PairMaking
 from atmodist.samples.shards import reserve
+from atmodist.samples.streaming import StepWork, _Schedule, stream_records
 from tests.samples.archives import hourly, write_archive
 
 NORMALIZATION = Normalization(
@@ -39,7 +40,7 @@ def open_files():
 
 def unit(step):
     nothing = np.empty(0, np.int64)
-    return StepPairs(step, nothing, nothing, nothing, nothing, (), nothing)
+    return StepWork(step, nothing, {}, (), nothing)
 
 
 class Ring:
@@ -102,7 +103,7 @@ def test_an_error_of_a_worker_ends_the_schedule():
 
 @pytest.fixture
 def job(tmp_path):
-    """A function that makes a configuration, its work and its (empty) shards."""
+    """A function that makes a recipe, its work and its (empty) shards."""
 
     def make(*runs, **changes):
         settings = {
@@ -116,38 +117,38 @@ def job(tmp_path):
         folder = tmp_path / "shards"
         folder.mkdir()
         with Archive(archive) as opened:
-            (split,) = make_splits(config, opened, folder)
+            (split,) = PairMaking(config, opened).splits(folder)
         reserve({p: int(n) for p, n in zip(split.paths, split.layout.sizes, strict=True)})
-        return config, list(split.work()), split.paths
+        return PairRecipe(config, NORMALIZATION), list(split.work()), split.paths
 
     return make
 
 
 def test_each_field_is_read_from_disk_once(job, monkeypatch):
-    config, work, _ = job(20, 9)
+    recipe, work, _ = job(20, 9)
     reads, real = Counter(), Archive.read
     monkeypatch.setattr(
         Archive, "read", lambda self, step, **kw: reads.update([step]) or real(self, step, **kw)
     )
-    stream_pairs(config, NORMALIZATION, work, 1, lambda step: None)
+    stream_records(recipe, work, 1, lambda step: None)
     assert reads == Counter(range(29))
 
 
 def test_memory_is_a_ring_of_lag_fields_however_long_the_archive(job, monkeypatch):
-    config, work, _ = job(120)
-    shapes, real = [], pair_writer.PairWriter
+    recipe, work, _ = job(120)
+    shapes, real = [], streaming.RecordWriter
 
-    def recorded(config, normalization, ring):
+    def recorded(recipe, ring):
         shapes.append(ring.shape)
-        return real(config, normalization, ring)
+        return real(recipe, ring)
 
-    monkeypatch.setattr(pair_writer, "PairWriter", recorded)
-    stream_pairs(config, NORMALIZATION, work, 1, lambda step: None)
-    assert shapes == [(3 + 1 + 1, 2, 13, 24)]
+    monkeypatch.setattr(streaming, "RecordWriter", recorded)
+    stream_records(recipe, work, 1, lambda step: None)
+    assert shapes == [(3 + 1 + 1, 2 * 13 * 24)]
 
 
 def test_steps_are_reported_once_they_are_on_disk(job):
-    config, work, paths = job(20, shard_megabytes=1e-3)
+    recipe, work, paths = job(20, shard_megabytes=1e-3)
     assert len(paths) > 3
     sizes = {unit.step: unit for unit in work}
     heard = []
@@ -157,15 +158,15 @@ def test_steps_are_reported_once_they_are_on_disk(job):
             assert Path(path).read_bytes()[int(offset) : int(offset) + 12] != bytes(12)
         heard.append(step)
 
-    stream_pairs(config, NORMALIZATION, work, 1, on_written)
+    stream_records(recipe, work, 1, on_written)
     assert sorted(heard) == [unit.step for unit in work]
 
 
 def test_few_files_are_open_at_once(job, monkeypatch):
-    config, work, paths = job(20, shard_megabytes=1e-3)
-    monkeypatch.setattr(pair_writer, "MAX_OPEN_FILES", 3)
+    recipe, work, paths = job(20, shard_megabytes=1e-3)
+    monkeypatch.setattr(streaming, "MAX_OPEN_FILES", 3)
     before, most = open_files(), []
-    stream_pairs(config, NORMALIZATION, work, 1, lambda _: most.append(open_files()))
+    stream_records(recipe, work, 1, lambda _: most.append(open_files()))
     assert len(paths) > 20
     assert max(most) - before <= 3 + 1  # and the archive
     assert open_files() == before
@@ -173,37 +174,38 @@ def test_few_files_are_open_at_once(job, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 def test_a_normalisation_that_makes_infinite_numbers_is_refused(job):
-    config, work, _ = job(20)
-    narrow = dataclasses.replace(NORMALIZATION, std=np.full(2, 1e-44))
+    recipe, work, _ = job(20)
+    normalization = dataclasses.replace(NORMALIZATION, std=np.full(2, 1e-44))
+    narrow = dataclasses.replace(recipe, normalization=normalization)
     with pytest.raises(ValueError, match="makes infinite numbers of the values at 1970-01-01T00"):
-        stream_pairs(config, narrow, work, 1, lambda step: None)
+        stream_records(narrow, work, 1, lambda step: None)
 
 
 def test_no_work_is_no_trouble(job):
-    config, _, _ = job(20)
-    stream_pairs(config, NORMALIZATION, [], 2, print)
+    recipe, _, _ = job(20)
+    stream_records(recipe, [], 2, print)
 
 
 def test_a_small_shared_memory_is_said_before_any_work(job, monkeypatch):
-    config, work, _ = job(20)
+    recipe, work, _ = job(20)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     before = set(SHARED_MEMORY.iterdir())
-    monkeypatch.setattr(pair_writer.os, "posix_fallocate", full)
+    monkeypatch.setattr(streaming.os, "posix_fallocate", full)
     with pytest.raises(OSError, match=r"no room for 0 MB of shared memory \(No space .*workers 1"):
-        stream_pairs(config, NORMALIZATION, work, 2, print)
+        stream_records(recipe, work, 2, print)
     assert set(SHARED_MEMORY.iterdir()) <= before
 
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_reported(job):
-    config, work, _ = job(400, patches_per_step=100)
+    recipe, work, _ = job(400, patches_per_step=100)
 
     def kill_one(_):
         os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
     with pytest.raises(OSError, match=r"a worker process was killed.*run the same command again"):
-        stream_pairs(config, NORMALIZATION, work, 2, kill_one)
+        stream_records(recipe, work, 2, kill_one)
     assert not multiprocessing.active_children()
