@@ -1,13 +1,16 @@
 """Interpolation from a coarse to a fine grid: what a generator must beat.
 
-All three are separable and work on row and column numbers of the coarse grid, between which the
-position of a fine point is linear in degrees:
+All three are separable and work in degrees, along meridians and along circles of latitude:
 
 - nearest: the value of the nearest coarse point (of two, the northern or western one), which is
   the block a fine point lies in where coarse points are centres of blocks;
-- bilinear: weights 1 - t and t of the two neighbours at distances t and 1 - t;
-- bicubic: Keys' kernel (1981) with a = -1/2 over four neighbours, which is right for quadratic
-  functions.
+- bilinear: weights 1 - t and t of the two neighbours at distances t and 1 - t of theirs;
+- bicubic: the cubic that has the values of the two neighbours, and the slopes there of parabolas
+  through three points. It is right for quadratic functions; where points are evenly spaced it is
+  Keys' kernel (1981) with a = -1/2.
+
+Rows are uneven across a pole: the last row of a Driscoll-Healy grid is one spacing from the pole,
+and two from its own other side.
 
 Fields go on around the circle and over the poles (`atmodist.fields.continuation`); beyond the edges
 of a regional field its outermost values are repeated. None of them knows about block means: the
@@ -18,6 +21,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from atmodist.fields.continuation import over_the_poles, reaches_poles
+from atmodist.fields.grid import Grid
 from srgan.degradation import Alignment
 from srgan.inference.geometry import Refinement
 from srgan.inference.restoration import Restoration
@@ -77,55 +82,73 @@ def interpolate(field: np.ndarray, refinement: Refinement, method: Method) -> np
         (..., latitude, longitude) on the fine grid; of the dtype of the field.
     """
     (top, bottom), (left, right) = refinement.domain(MARGIN)
+    if method == "nearest":  # no fine row lies beyond a pole
+        top, bottom = 0, refinement.low.shape[0]
     rows, columns = range(top, bottom), range(left, right)
     around = refinement.low_window(np.moveaxis(field, (-2, -1), (0, 1)), rows, columns)
     around = np.moveaxis(around, (0, 1), (-2, -1))
-    row, column = (_positions(refinement, axis) for axis in (0, 1))
-    fine = _along(around, row - top, method, axis=-2)
-    return _along(fine, column - left, method, axis=-1)
+    low, high = refinement.low, refinement.high
+    fine = _along(around, -_latitudes(low, rows), -high.latitude, method, axis=-2)
+    return _along(fine, _longitudes(low, columns), high.longitude, method, axis=-1)
 
 
-def _positions(refinement: Refinement, axis: int) -> np.ndarray:
-    """Where fine points lie, in coarse rows or columns; whole numbers are coarse points."""
-    coarse, fine = (
-        grid.longitude if axis else -grid.latitude for grid in (refinement.low, refinement.high)
-    )
-    if axis and refinement.low.is_periodic:
-        return (fine - coarse[0]) * len(coarse) / 360.0
-    number = np.arange(len(coarse))
-    found = np.interp(fine, coarse, number)
-    before, after = fine < coarse[0], fine > coarse[-1]
-    found[before] = (fine[before] - coarse[0]) / (coarse[1] - coarse[0])
-    found[after] = number[-1] + (fine[after] - coarse[-1]) / (coarse[-1] - coarse[-2])
-    return found
+def _latitudes(grid: Grid, rows: range) -> np.ndarray:
+    """Degrees north, going on beyond 90 or -90 for rows on the other side of a pole."""
+    if not any(reaches_poles(grid)):
+        return grid.latitude[rows.start : rows.stop]
+    number = np.array(rows)
+    source, crossed = over_the_poles(number, grid)
+    mirrored = np.where(number < 0, 180.0, -180.0) - grid.latitude[source]
+    return np.where(crossed, mirrored, grid.latitude[source])
 
 
-def _along(values: np.ndarray, positions: np.ndarray, method: Method, axis: int) -> np.ndarray:
-    """Interpolates along one axis, at positions counted from its first value."""
-    first, weights = _weights(positions, method)
+def _longitudes(grid: Grid, columns: range) -> np.ndarray:
+    """Degrees east, going on below 0 and beyond 360 for columns of another turn."""
+    turn, column = np.divmod(np.array(columns), len(grid.longitude))
+    return grid.longitude[column] + 360.0 * turn
+
+
+def _along(
+    values: np.ndarray, places: np.ndarray, wanted: np.ndarray, method: Method, axis: int
+) -> np.ndarray:
+    """Interpolates along one axis, from values at increasing `places` to the wanted ones."""
+    first, weights = _weights(places, wanted, method)
     values = np.moveaxis(values, axis, 0)
     last = len(values) - 1
     shape = (-1, *(1,) * (values.ndim - 1))
-    out = np.zeros((len(positions), *values.shape[1:]), values.dtype)
+    out = np.zeros((len(wanted), *values.shape[1:]), values.dtype)
     for tap in range(weights.shape[1]):
         taken = values[np.clip(first + tap, 0, last)]
         out += taken * weights[:, tap].astype(values.dtype).reshape(shape)
     return np.moveaxis(out, 0, axis)
 
 
-def _weights(positions: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
-    """The first point that counts for each position, and weights of it and those after it."""
+def _weights(
+    places: np.ndarray, wanted: np.ndarray, method: Method
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first point that counts for each wanted one, and weights of it and those after it.
+
+    Points before the first place and after the last one are as far apart as the outermost two.
+    """
+    before = places[0] + (places[0] - places[1]) * np.arange(MARGIN + 1, 0, -1)
+    after = places[-1] + (places[-1] - places[-2]) * np.arange(1, MARGIN + 2)
+    places = np.concatenate([before, places, after])
+    left = np.searchsorted(places, wanted, side="right") - 1
+    left = np.clip(left, 1, len(places) - 3)
+    gap = places[left + 1] - places[left]
+    t = np.clip((wanted - places[left]) / gap, 0.0, 1.0)
     if method == "nearest":
-        return np.ceil(positions - 0.5 - TIE).astype(int), np.ones((len(positions), 1))
-    left = np.floor(positions).astype(int)
-    t = positions - left
+        return left + (t > 0.5 + TIE) - len(before), np.ones((len(wanted), 1))
     if method == "bilinear":
-        return left, np.stack([1 - t, t], axis=1)
-    # Keys' cubic convolution, a = -1/2
+        return left - len(before), np.stack([1 - t, t], axis=1)
+    # Slopes per gap: (u d₋ + d) / (1 + u) with u = gap / gap before it, and the same at the right
+    u, v = gap / (places[left] - places[left - 1]), gap / (places[left + 2] - places[left + 1])
+    at_left, at_right = t * (1 - t) ** 2, -(t**2) * (1 - t)  # what a slope of one adds
+    value = t**2 * (3 - 2 * t)
     weights = [
-        -t / 2 + t**2 - t**3 / 2,
-        1 - 5 * t**2 / 2 + 3 * t**3 / 2,
-        t / 2 + 2 * t**2 - 3 * t**3 / 2,
-        -(t**2) / 2 + t**3 / 2,
+        -at_left * u**2 / (1 + u),
+        1 - value + at_left * (u - 1) - at_right / (1 + v),
+        value + at_left / (1 + u) + at_right * (1 - v),
+        at_right * v**2 / (1 + v),
     ]
-    return left - 1, np.stack(weights, axis=1)
+    return left - 1 - len(before), np.stack(weights, axis=1)
