@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 ArchitectureName = Literal["resnet-small", "resnet-tiny", "resnet-18", "resnet-101"]
 OptimizerName = Literal["sgd", "adamw"]
@@ -22,6 +22,8 @@ MaskName = Literal["hole", "centred-hole", "stripes", "blocks"]
 MASKS = ("hole", "centred-hole", "stripes", "blocks")
 ReconstructionLossName = Literal["pixel", "content", "mixed"]
 RECONSTRUCTION_LOSSES = ("pixel", "content", "mixed")
+PrecisionName = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+DevicesName = Literal["one", "machine", "cluster"]
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -96,6 +98,7 @@ CONTINUABLE = (
     "checkpoint_minutes",
     "keep_checkpoints",
     "resume",
+    "devices",
 )
 
 
@@ -192,6 +195,17 @@ class TrainingConfig:
     """Repeat a run bit by bit on accelerators, at some cost."""
     xla: bool = False
     """Compile the training step with XLA (slower on CPUs)."""
+    precision: PrecisionName = "float32"
+    """What the network computes with while it trains; weights, loss and what is saved stay float32.
+    mixed_bfloat16 needs an accelerator that has it (NVIDIA from A100 on), mixed_float16 is for
+    older ones: the loss is scaled, and steps whose gradient overflows are skipped."""
+    accumulation: int = 1
+    """Equal parts in which a batch passes through the network, one after the other: memory falls,
+    the step stays the same but for batch normalisation, which sees one part at a time."""
+    devices: DevicesName = "one"
+    """one: the first accelerator, or the CPU. machine: all accelerators of this machine. cluster:
+    all of several machines, one process on each, described by the environment variable TF_CONFIG.
+    Each device takes an equal share of every batch."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "records", Path(self.records))
@@ -204,13 +218,15 @@ class TrainingConfig:
             ("head", HEADS),
             ("mask", (*MASKS, None)),
             ("reconstruction_loss", (*RECONSTRUCTION_LOSSES, None)),
+            ("precision", get_args(PrecisionName)),
+            ("devices", get_args(DevicesName)),
         ):
             if getattr(self, name) not in known:
                 choices = ", ".join(str(choice) for choice in known if choice)
                 raise ValueError(
                     f"`{name}` must be one of {choices}; got {name}={getattr(self, name)!r}."
                 )
-        for name in ("epochs", "steps_per_epoch", "batch_size", "evaluation_steps"):
+        for name in ("epochs", "steps_per_epoch", "batch_size", "evaluation_steps", "accumulation"):
             self._check(name, "a positive integer", lambda v: _is_int(v) and v >= 1)
         for name in ("evaluate_every", "plateau_patience", "keep_checkpoints"):
             self._check(name, "a positive integer", lambda v: _is_int(v) and v >= 1)
@@ -240,6 +256,7 @@ class TrainingConfig:
         self._check_task()
         self._check_optimizer()
         self._check_warmup()
+        self._check_devices()
 
     def resolved(self) -> "TrainingConfig":
         """Returns the configuration with every open setting taken from the recipe."""
@@ -334,6 +351,16 @@ class TrainingConfig:
                 f"`weight_decay` is for adamw, and sgd would ignore it; got "
                 f"weight_decay={self.weight_decay!r}."
             )
+
+    def _check_devices(self) -> None:
+        batch_size = self.batch_size or RECIPES[self.architecture]["batch_size"]
+        if batch_size % self.accumulation:
+            raise ValueError(
+                f"`batch_size` must be a multiple of `accumulation`; got batch_size={batch_size}, "
+                f"accumulation={self.accumulation}."
+            )
+        if self.xla and self.devices != "one":
+            raise ValueError(f"`xla` is for devices=one; got devices={self.devices!r}.")
 
 
 def _is_int(value: Any) -> bool:

@@ -12,6 +12,10 @@ real winds: accuracy 0.59 with averaged statistics, 0.57 with the latest).
 The loss is the task's, plus the network's L2 penalty.
 "sgd" clips the gradient of each variable by itself to norm 5, which is what `clipnorm` means in the
 reference (Keras' `SGD(momentum=0.9, clipnorm=5.0)`); "adamw" does not clip.
+
+With mixed_float16, small gradients would vanish: the loss is multiplied by a scale, and gradients
+are divided by it. Where they overflow, the step is skipped and the scale halved; a network whose
+loss is no number, or whose scale falls without end, has diverged all the same.
 """
 
 import math
@@ -24,10 +28,12 @@ import tensorflow as tf
 
 from atmodist.learning.acceleration import training_copy
 from atmodist.learning.configuration import TrainingConfig
+from atmodist.learning.devices import Devices, mean_over_parts
 from atmodist.learning.tasks.task import Task
 
 MOMENTUM = 0.9
 CLIP_NORM = 5.0
+LEAST_SCALE = 2.0**-14  # of the loss; 29 steps were skipped then
 
 
 class Optimization:
@@ -38,21 +44,32 @@ class Optimization:
         task: Knows what is wrong with the outputs.
         config: With no setting left open.
         fused: Whether batch normalisation trains in one kernel; see `acceleration`.
+        devices: What steps run on; by default one device.
     """
 
     def __init__(
-        self, network: keras.Model, task: Task, config: TrainingConfig, *, fused: bool = True
+        self,
+        network: keras.Model,
+        task: Task,
+        config: TrainingConfig,
+        *,
+        fused: bool = True,
+        devices: Devices | None = None,
     ):
         self.network = network
-        self.trained = training_copy(network, fused=fused)
+        self._devices = devices = devices or Devices()
+        self._parts = config.accumulation
+        devices.check_batch(int(config.batch_size or 1), self._parts)
         self.ema = float(config.ema or 0.0)
-        self.optimizer = make_optimizer(config)
-        self.optimizer.build(self.trained.trainable_variables)
+        with devices.scope():
+            self.trained = training_copy(network, fused=fused, precision=config.precision)
+            self.optimizer = devices.adopt(make_optimizer(config))
+            self.optimizer.build(self.trained.trainable_variables)
+        self._scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         self._task = task
         # Summed over steps, without waiting for them.
         self._summed = ("loss", "penalty", *task.measures, "gradient_norm")
-        self._sums = tf.Variable(tf.zeros(len(self._summed)))
-        self._steps = 0
+        self._sums = tf.Variable(tf.zeros(len(self._summed) + 1))  # the last one counts steps
         self._step = tf.function(self._train_step, jit_compile=config.xla)
         self._average = tf.function(self._update_average, jit_compile=False)
         self._predict = tf.function(
@@ -69,15 +86,14 @@ class Optimization:
             learning_rate: The size of this one.
         """
         self.optimizer.learning_rate = learning_rate
-        self._step(inputs, targets)
-        self._steps += 1
+        self._step(self._devices.share((inputs, targets)))
         if self.ema:
             self._average(tf.constant(min(self.ema, (1 + number) / (10 + number)), tf.float32))
 
     def synchronize(self) -> None:
         """Makes `network` ready for evaluation and saving."""
         if not self.ema:
-            self.network.set_weights(self.trained.get_weights())
+            self.network.set_weights([self._value(weight) for weight in self.trained.weights])
 
     def losses(self) -> dict[str, float]:
         """Means over the steps since `reset`; waits for these to end.
@@ -86,13 +102,15 @@ class Optimization:
             `loss` (with its penalty), `penalty`, the measures of the task and `gradient_norm`
             (before clipping).
         """
-        means = (self._sums.numpy() / max(self._steps, 1)).tolist()
+        *sums, steps = self._sums.numpy().tolist()
+        means = [value / max(steps, 1.0) for value in sums]
+        if self._scaled and self._value(self.optimizer.dynamic_scale) < LEAST_SCALE:
+            means = [math.nan] * len(means)
         return dict(zip(self._summed, means, strict=True))
 
-    def reset(self, sums: Sequence[float] | None = None, steps: int = 0) -> None:
-        """Starts the means of `losses` anew, or with the `sums` over some `steps`."""
-        self._sums.assign([0.0] * len(self._summed) if sums is None else list(sums))
-        self._steps = steps
+    def reset(self, sums: Sequence[float] | None = None) -> None:
+        """Starts the means of `losses` anew, or goes on with `sums`."""
+        self._sums.assign([0.0] * (len(self._summed) + 1) if sums is None else list(sums))
 
     def sums(self) -> list[float]:
         """What `losses` is made of, to go on with by `reset` within an epoch."""
@@ -104,10 +122,7 @@ class Optimization:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything a step changes, as arrays."""
-        return {
-            name: keras.ops.convert_to_numpy(variable)
-            for name, variable in self._variables().items()
-        }
+        return {name: self._value(variable) for name, variable in self._variables().items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Takes up what `state` returned."""
@@ -120,8 +135,11 @@ class Optimization:
                 f"the checkpoint is of another network or optimiser; they differ in {odd}."
             )
         for name, variable in variables.items():
-            variable.assign(state[name])
+            self._devices.assign(variable, state[name])
         self.synchronize()
+
+    def _value(self, variable: Any) -> np.ndarray:
+        return self._devices.copies(variable)[0].numpy()
 
     def _variables(self) -> dict[str, Any]:
         groups = {"trained": self.trained.variables, "optimizer": self.optimizer.variables}
@@ -133,32 +151,58 @@ class Optimization:
             for number, variable in enumerate(variables)
         }
 
-    def _train_step(self, inputs: Any, targets: Any) -> None:
-        gradients, sums = self._gradients(inputs, targets)
-        self.optimizer.apply(gradients, self.trained.trainable_variables)
-        self._sums.assign_add(sums)
+    def _train_step(self, shares: tuple[Any, Any]) -> None:
+        self._sums.assign_add(self._devices.first(self._devices.run(self._replica_step, shares)))
 
-    def _gradients(self, inputs: Any, targets: Any) -> tuple[list[Any], Any]:
+    def _replica_step(self, inputs: Any, targets: Any) -> Any:
+        """A step of one replica: of its share, but with the gradient of all shares."""
+        statistics = self.trained.non_trainable_variables
+        before = [tf.identity(variable.value) for variable in statistics]
+        values = mean_over_parts(self._gradients, (inputs, targets), self._parts)
+        *gradients, sums = self._devices.mean(values)
+        self._devices.average(statistics)
+        norm = tf.linalg.global_norm(gradients)
+        told = tf.concat([sums, [norm, 1.0]], axis=0)
+        if self._scaled:
+            told = tf.concat([sums, [norm / self.optimizer.dynamic_scale, 1.0]], axis=0)
+            finite = self.optimizer.check_finite(gradients)
+            for variable, old in zip(statistics, before, strict=True):
+                variable.assign(tf.where(finite, variable.value, old))
+            # A loss that is no number is no overflow of gradients: it is told.
+            told = tf.where(finite | ~tf.math.is_finite(sums[0]), told, tf.zeros_like(told))
+        self.optimizer.apply(gradients, self.trained.trainable_variables)
+        return told
+
+    def _gradients(self, inputs: Any, targets: Any) -> list[Any]:
+        """Gradients, of the scaled loss if it is scaled, and what is told of them."""
         variables = [variable.value for variable in self.trained.trainable_variables]
         with tf.GradientTape() as tape:
-            loss, measures = self._task.loss(self.trained(inputs, training=True), targets)
+            outputs = tf.nest.map_structure(_as_float32, self.trained(inputs, training=True))
+            loss, measures = self._task.loss(outputs, targets)
             penalty = tf.add_n(self.trained.losses or [tf.zeros(())])
             total = loss + penalty
-        gradients = tape.gradient(total, variables)
+            aim = self.optimizer.scale_loss(total) if self._scaled else total
+        gradients = tape.gradient(aim, variables)
         told = [measures[name] for name in self._task.measures]
-        return gradients, tf.stack([total, penalty, *told, tf.linalg.global_norm(gradients)])
+        return [*gradients, tf.stack([total, penalty, *told])]
 
     def _update_average(self, momentum: Any) -> None:
         for average, weight in zip(self.network.weights, self.trained.weights, strict=True):
-            average.assign(momentum * average + (1.0 - momentum) * weight)
+            value = self._devices.copies(weight)[0]
+            average.assign(momentum * average + (1.0 - momentum) * value)
 
 
 def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
-    """Makes the optimiser of a resolved configuration."""
+    """Makes the optimiser of a resolved configuration; it scales the loss if float16 needs it."""
     if config.optimizer == "sgd":
-        return keras.optimizers.SGD(config.learning_rate, momentum=MOMENTUM, clipnorm=CLIP_NORM)
-    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "threshold"])
+        optimizer = keras.optimizers.SGD(
+            config.learning_rate, momentum=MOMENTUM, clipnorm=CLIP_NORM
+        )
+    else:
+        optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "threshold"])
+    if config.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
 
 
@@ -168,3 +212,7 @@ def is_finite(losses: dict[str, float]) -> bool:
     The loss alone does not tell: ReLU may turn NaN into 0, and the loss into that of a blind guess.
     """
     return all(math.isfinite(value) for value in losses.values())
+
+
+def _as_float32(output: Any) -> Any:
+    return tf.cast(output, tf.float32)

@@ -49,34 +49,59 @@ class TrainingResult:
         )
 
 
-def write_results(
+def summarize(
     config: TrainingConfig,
     task: Task,
-    source: PairSource,
     *,
     history: list[dict[str, Any]],
     evaluations: list[dict[str, Any]],
     best: dict[str, Any],
 ) -> TrainingResult:
+    """Says what a run came to.
+
+    Args:
+        config: With no setting left open.
+        task: What was learnt.
+        history: Rows of the log.
+        evaluations: Scores with `epoch`, in order.
+        best: One of them; its checkpoint holds the network.
+    """
+    last = evaluations[-LAST_EVALUATIONS:]
+    last_mean = {**task.mean_scores(last), "epochs": [scores["epoch"] for scores in last]}
+    return TrainingResult(
+        output=config.output,
+        epochs=history[-1]["epoch"],
+        seconds=statistics.median(row["seconds"] for row in history),
+        best=best,
+        last=last_mean,
+        report=task.report(last_mean, len(last)),
+    )
+
+
+def write_results(
+    config: TrainingConfig,
+    task: Task,
+    source: PairSource,
+    evaluations: list[dict[str, Any]],
+    result: TrainingResult,
+) -> None:
     """Writes the best network, its scores and the manifest.
 
     Args:
         config: With no setting left open.
         task: What was learnt.
         source: What it was learnt from.
-        history: Rows of the log.
         evaluations: Scores with `epoch`, in order.
-        best: One of them; its checkpoint holds the network.
+        result: As `summarize` returned it.
     """
+    best = result.best
     output = config.output
     place = checkpoints.path(output, best["epoch"])
     network = load_network(place / checkpoints.NETWORK)
-    last = evaluations[-LAST_EVALUATIONS:]
-    last_mean = {**task.mean_scores(last), "epochs": [scores["epoch"] for scores in last]}
     save_network(network, output / "pretext.keras")
     save_network(encoder_of(network), output / "encoder.keras")
     task.illustrate(network, task.prepare(source.evaluation_batches().take(1), None), output)
-    scores = {"best": best, "mean_of_last": last_mean, "last": evaluations[-1]}
+    scores = {"best": best, "mean_of_last": result.last, "last": evaluations[-1]}
     write_json(output / "evaluation.json", {**task.describe(), **scores})
     write_manifest(
         output / "manifest.json",
@@ -88,14 +113,6 @@ def write_results(
         num_train=source.num_train,
         num_evaluation=source.num_evaluation,
         best_epoch=best["epoch"],
-    )
-    return TrainingResult(
-        output=output,
-        epochs=history[-1]["epoch"],
-        seconds=statistics.median(row["seconds"] for row in history),
-        best=best,
-        last=last_mean,
-        report=task.report(last_mean, len(last)),
     )
 
 

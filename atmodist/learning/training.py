@@ -7,6 +7,7 @@ one that was not. Within an epoch, batches seen before are skipped. What is insi
 only the order of events.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -21,11 +22,12 @@ from tqdm import tqdm
 from atmodist.learning import checkpoints
 from atmodist.learning.configuration import TrainingConfig
 from atmodist.learning.continuation import check_same_data, check_same_run, describe_source
+from atmodist.learning.devices import Devices, naming_lost_workers
 from atmodist.learning.interruption import StopSignals, TrainingInterrupted
 from atmodist.learning.optimization import Optimization, is_finite
 from atmodist.learning.pair_source import PairSource, open_source
 from atmodist.learning.phases import Phase, fit_warmup, plan_phases
-from atmodist.learning.results import TrainingResult, describe_row, write_results
+from atmodist.learning.results import TrainingResult, describe_row, summarize, write_results
 from atmodist.learning.run_log import RunLog, write_csv
 from atmodist.learning.schedules import Schedule, make_schedule
 from atmodist.learning.tasks.task import Scores, Task, make_task
@@ -56,9 +58,11 @@ def train(
         ValueError: If the output folder holds another run, or the records do not suit.
         TrainingDivergedError: If the loss or its gradient is no longer a finite number.
     """
-    with locked(config.output / LOCK, config.output):
-        run = TrainingRun(config, source, task)
-        with run.source.guard():
+    devices = Devices.of(config.devices)
+    lock = locked(config.output / LOCK, config.output)
+    with naming_lost_workers(), lock if devices.is_chief else contextlib.nullcontext():
+        run = TrainingRun(config, source, task, devices)
+        with run.source.guard(), naming_lost_workers():  # before the source looks for damage
             run.go_on()
         return run.finish()
 
@@ -67,9 +71,14 @@ class TrainingRun:
     """The state of a run between two steps."""
 
     def __init__(
-        self, config: TrainingConfig, source: PairSource | None = None, task: Task | None = None
+        self,
+        config: TrainingConfig,
+        source: PairSource | None = None,
+        task: Task | None = None,
+        devices: Devices | None = None,
     ):
         self.output = config.output
+        self.devices = devices or Devices.of(config.devices)
         keras.utils.set_random_seed(config.seed)
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -90,15 +99,31 @@ class TrainingRun:
         self.phase = self._find_phase()
         self.schedule = self._make_schedule()
         self.task = task or make_task(config, self.source)
-        self.optimization = Optimization(self.task.network(), self.task, config)
+        self._check_workers(previous)
+        self.optimization = Optimization(
+            self.task.network(), self.task, config, devices=self.devices
+        )
+        if previous is not None:
+            self._take_up(previous)
+        if self.devices.is_chief:
+            self._prepare_output()
+
+    def _prepare_output(self) -> None:
         self.output.mkdir(parents=True, exist_ok=True)
         if self.source.normalization is not None:
             self.source.normalization.save(self.output / "normalization.json")
         else:
             (self.output / "normalization.json").unlink(missing_ok=True)  # of another run
         checkpoints.remove_leftovers(self.output)
-        if previous is not None:
-            self._take_up(previous)
+        write_csv(self.output / "log.csv", self.history)
+
+    def _check_workers(self, previous: dict[str, Any] | None) -> None:
+        """Raises `ValueError` unless all workers of a cluster do the same."""
+        settings = plain_config(self.config)
+        for name in ("records", "output"):
+            del settings[name]
+        place = [previous[name] for name in ("epoch", "step")] if previous else []
+        self.devices.require_same("what to do", [settings, self._described, place])
 
     @property
     def num_epochs(self) -> int:
@@ -111,7 +136,7 @@ class TrainingRun:
         Raises:
             TrainingInterrupted: If it was told to end; a checkpoint holds what was done.
         """
-        log = RunLog(self.output)
+        log = RunLog(self.output) if self.devices.is_chief else None
         self._clock.start()
         with self._signals:
             done = self.epoch == self.num_epochs
@@ -120,7 +145,8 @@ class TrainingRun:
             while self.epoch < self.num_epochs:
                 losses = self._train_epoch()
                 self._end_epoch(losses, self._evaluate(self.epoch + 1))
-                log.write(self.history)
+                if log is not None:
+                    log.write(self.history)
 
     def _end_epoch(self, losses: dict[str, float], scores: dict[str, Any]) -> None:
         pairs = self.phase.steps_per_epoch * int(self.config.batch_size or 1)
@@ -142,18 +168,17 @@ class TrainingRun:
             self.schedule = self._make_schedule()
         self.history.append(row)
         self._save()
-        tqdm.write(describe_row(row, self.num_epochs, self.task))
+        if self.devices.is_chief:
+            tqdm.write(describe_row(row, self.num_epochs, self.task))
 
     def finish(self) -> TrainingResult:
         """Writes the best network, its scores and the manifest."""
-        return write_results(
-            self.config,
-            self.task,
-            self.source,
-            history=self.history,
-            evaluations=self.evaluations,
-            best=self._best(),
-        )
+        told = {"history": self.history, "evaluations": self.evaluations, "best": self._best()}
+        result = summarize(self.config, self.task, **told)
+        if self.devices.is_chief:
+            write_results(self.config, self.task, self.source, self.evaluations, result)
+        self.devices.wait()
+        return result
 
     def _train_epoch(self) -> dict[str, float]:
         if self.epoch_step == 0:  # else the sums were taken up with the checkpoint
@@ -161,7 +186,8 @@ class TrainingRun:
         size, before = self.phase.steps_per_epoch, self.seconds
         label = f"{self.phase.name} epoch {self.epoch + 1}/{self.num_epochs}"
         started = time.perf_counter()
-        shown = {"desc": label, "unit": "step", "disable": None}
+        hidden = None if self.devices.is_chief else True  # None: shown on terminals
+        shown = {"desc": label, "unit": "step", "disable": hidden}
         with tqdm(total=size, initial=self.epoch_step, **shown) as bar:
             for inputs, targets in self._batches() if self.epoch_step < size else ():
                 rate = self._rate(self.step)
@@ -270,6 +296,8 @@ class TrainingRun:
     def _save(self) -> None:
         """Leaves a checkpoint after an epoch, and says which is the best."""
         self._write_checkpoint(self.epoch, None, network=self.optimization.network)
+        if not self.devices.is_chief:
+            return
         kept = [self.epoch]
         if self.evaluations:
             best = self._best()
@@ -286,6 +314,12 @@ class TrainingRun:
         self._write_checkpoint(self.epoch + 1, self.epoch_step)
 
     def _write_checkpoint(self, epoch: int, step: int | None, network: Any = None) -> None:
+        if self.devices.is_chief:
+            self._write(epoch, step, network)
+        self._place = epoch, step
+        self._clock.start()
+
+    def _write(self, epoch: int, step: int | None, network: Any) -> None:
         within = step is not None
         checkpoints.save(
             self.output,
@@ -307,8 +341,6 @@ class TrainingRun:
                 **self._described,
             },
         )
-        self._place = epoch, step
-        self._clock.start()
 
     def _last_checkpoint(self) -> Path | None:
         return None if self._place is None else checkpoints.path(self.output, *self._place)
@@ -348,10 +380,9 @@ class TrainingRun:
         try:  # the settings are the same, so what does not fit is no other network's
             self.schedule.restore(state["schedule"])
             self.optimization.restore(arrays)
-            self.optimization.reset(state["sums"], self.epoch_step)
+            self.optimization.reset(state["sums"])
         except (KeyError, TypeError, ValueError) as error:
             raise checkpoints.damaged(self.output, *place, error) from error
-        write_csv(self.output / "log.csv", self.history)
         if self.epoch < self.num_epochs:
             where = f"step {self.epoch_step} of epoch {self.epoch + 1}"
             where = where if self.epoch_step else f"epoch {self.epoch}"

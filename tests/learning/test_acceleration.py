@@ -65,3 +65,34 @@ def test_regularisation_is_copied():
     kernels = [w for w in network.weights if w.path.endswith("kernel")]
     expected = 1e-4 * sum(float(tf.reduce_sum(kernel**2)) for kernel in kernels)
     assert_allclose(tf.add_n(copy.losses), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_the_kernel_takes_sixteen_bits_and_keeps_statistics_in_float32(policy):
+    x = np.random.default_rng(0).standard_normal((4, 6, 6, 3)) * 3 + 1
+    x = tf.constant(x, policy.removeprefix("mixed_"))
+    layers = [
+        kind(epsilon=1.001e-5, momentum=0.9, dtype=policy)
+        for kind in (keras.layers.BatchNormalization, FusedBatchNormalization)
+    ]
+    outputs = [layer(x, training=True) for layer in layers]
+    assert outputs[0].dtype == outputs[1].dtype == x.dtype
+    atol = 2e-2  # 8 bits behind the point, of values up to 4
+    assert_allclose(*(tf.cast(output, tf.float32) for output in outputs), atol=atol)
+    for plain, fused in zip(*(layer.get_weights() for layer in layers), strict=True):
+        assert fused.dtype == np.float32
+        assert_allclose(plain, fused, rtol=1e-4, atol=1e-5)
+
+
+def test_sixteen_bits_are_for_feature_maps_and_weights_stay_as_they_are():
+    network = pretext_model("resnet-small", (32, 32, 1), 3)
+    copy = training_copy(network, precision="mixed_bfloat16")
+    encoder = copy.get_layer("encoder")
+    assert kinds(copy).count(FusedBatchNormalization) == kinds(network).count(
+        keras.layers.BatchNormalization
+    )
+    assert encoder.get_layer("stem_conv").compute_dtype == "bfloat16"
+    assert copy.get_layer("logits").compute_dtype == "float32"
+    assert copy.outputs[0].dtype == "float32"
+    for a, b in zip(network.get_weights(), copy.get_weights(), strict=True):
+        assert_array_equal(a, b)

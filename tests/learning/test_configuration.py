@@ -61,6 +61,11 @@ def test_recipes_leave_nothing_open(architecture):
         ),
         ({"checkpoint_minutes": -1}, "`checkpoint_minutes` must be a number of at least 0"),
         ({"train_split": 3}, "`train_split` must be the name of a split; got train_split=3"),
+        ({"xla": True, "devices": "machine"}, "`xla` is for devices=one; got devices='machine'"),
+        ({"devices": "all"}, "`devices` must be one of one, machine, cluster; got devices='all'"),
+        ({"precision": "float16"}, "`precision` must be one of float32, mixed_bfloat16, mixed_"),
+        ({"accumulation": 0}, "`accumulation` must be a positive integer"),
+        ({"accumulation": 3}, "must be a multiple of `accumulation`; got batch_size=128, accum"),
         ({"optimizer": "adamw"}, "meant for sgd; give --learning_rate with optimizer='adamw'"),
         ({"weight_decay": 0.1}, "`weight_decay` is for adamw.*got weight_decay=0.1"),
         (

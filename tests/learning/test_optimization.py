@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.learning.configuration import TrainingConfig
-from atmodist.learning.optimization import Optimization, make_optimizer
+from atmodist.learning.optimization import Optimization, is_finite, make_optimizer
 from atmodist.learning.tasks.temporal_distance import TemporalDistance
 
 SGD = {"optimizer": "sgd", "learning_rate": 0.1}
@@ -116,3 +116,87 @@ def test_weights_decay_but_biases_and_scales_do_not():
         for v in optimization.trained.trainable_variables
     }
     assert uses == {"kernel": True, "bias": False, "gamma": False, "beta": False}
+
+
+def without_batch_statistics():
+    keras.utils.set_random_seed(0)
+    pair = keras.Input((2, 4, 4, 2))
+    x = keras.layers.Conv2D(3, 3, activation="tanh")(keras.layers.Reshape((4, 4, 4))(pair))
+    return keras.Model(pair, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+
+
+@pytest.mark.parametrize("options", [{}, {**SGD, "ema": 0.0}, {"precision": "mixed_float16"}])
+def test_a_batch_in_parts_makes_the_step_of_a_whole_one(options):
+    whole, parts = (
+        Optimization(without_batch_statistics(), TemporalDistance(settings, (4, 4, 2), 3), settings)
+        for settings in (config(batch_size=8, accumulation=n, **options) for n in (1, 4))
+    )
+    for number, (pairs, labels) in enumerate(batches(3)):
+        for optimization in (whole, parts):
+            optimization.step(pairs, labels, number=number, learning_rate=0.1)
+    rounding = 1e-2 if "precision" in options else 1e-4
+    losses = [list(optimization.losses().values()) for optimization in (whole, parts)]
+    assert_allclose(losses[0], losses[1], rtol=rounding)
+    for a, b in zip(whole.trained.get_weights(), parts.trained.get_weights(), strict=True):
+        assert_allclose(a, b, atol=rounding)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_sixteen_bits_are_for_training_alone(precision):
+    full, short = optimize(config()), optimize(config(precision=precision))
+    names = [layer.compute_dtype for layer in short.trained.layers if hasattr(layer, "gamma")]
+    assert names == [precision.removeprefix("mixed_")]
+    assert short.trained.layers[-1].compute_dtype == "float32"  # logits
+    for model in (short.network, short.trained):
+        assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert {layer.dtype_policy.name for layer in short.network.layers} == {"float32"}
+    for number, (pairs, labels) in enumerate(batches(3)):
+        for optimization in (full, short):
+            optimization.step(pairs, labels, number=number, learning_rate=0.01)
+    assert full.losses() != short.losses()
+    # 8 bits behind the point of bfloat16, through three layers
+    assert_allclose(short.losses()["loss"], full.losses()["loss"], rtol=2e-2)
+    assert_allclose(short.losses()["gradient_norm"], full.losses()["gradient_norm"], rtol=5e-2)
+
+
+def test_a_gradient_that_overflows_is_skipped_and_the_scale_falls():
+    optimization = optimize(config(precision="mixed_float16"))
+    [(pairs, labels), (more, answers)] = batches(2)
+    optimization.step(pairs, labels, number=0, learning_rate=0.01)
+    before, losses = optimization.state(), optimization.losses()
+    scale = optimization.optimizer.dynamic_scale
+    scale.assign(2.0**40)
+    optimization.step(more, answers, number=1, learning_rate=0.01)
+    assert float(scale) == 2.0**39
+    assert is_finite(optimization.losses())
+    assert optimization.losses() == losses  # the skipped step counts for nothing
+    after = optimization.state()
+    changed = {name for name in before if (before[name] != after[name]).any()}
+    assert not {name for name in changed if name.startswith("trained")}
+    other = optimize(config(precision="mixed_float16"))
+    other.restore(after)
+    assert float(other.optimizer.dynamic_scale) == 2.0**39
+
+
+def test_divergence_is_told_where_overflows_are_skipped():
+    optimization = optimize(config(precision="mixed_float16"))
+    [(pairs, labels)] = batches(1)
+    optimization.step(np.nan * pairs, labels, number=0, learning_rate=0.01)
+    assert not is_finite(optimization.losses())
+    optimization.reset()
+    assert is_finite(optimization.losses())
+    optimization.optimizer.dynamic_scale.assign(2.0**-15)  # after very many skipped steps
+    assert not is_finite(optimization.losses())
+
+
+def test_means_go_on_with_their_sums():
+    optimization, other = optimize(config()), optimize(config())
+    for number, (pairs, labels) in enumerate(batches(2)):
+        optimization.step(pairs, labels, number=number, learning_rate=0.01)
+    other.reset(optimization.sums())
+    assert other.losses() == optimization.losses()
+
+
+def test_parts_must_be_equal():
+    with pytest.raises(ValueError, match=r"`batch_size` must be a multiple of `accumulation`"):
+        config(batch_size=8, accumulation=3)
