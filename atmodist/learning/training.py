@@ -173,8 +173,13 @@ class TrainingRun:
 
     def finish(self) -> TrainingResult:
         """Writes the best network, its scores and the manifest."""
-        told = {"history": self.history, "evaluations": self.evaluations, "best": self._best()}
-        result = summarize(self.config, self.task, **told)
+        result = summarize(
+            self.config,
+            self.task,
+            history=self.history,
+            evaluations=self.evaluations,
+            best=self._best(),
+        )
         if self.devices.is_chief:
             write_results(self.config, self.task, self.source, self.evaluations, result)
         self.devices.wait()
