@@ -12,7 +12,7 @@ Results are `xarray.Dataset`s. A variable whose dimensions are all among "time",
     long_name, units    as CF has them; "1" for pure numbers
     better              "lower", "higher", or "reference" if closer to the reference's own value is
 
-Everything else (spectra, maps, histograms) has dimensions of its own and goes to NetCDF and figures.
+Everything else (spectra, maps, histograms) has dimensions of its own, for NetCDF and figures.
 """
 
 from collections.abc import Iterator, Mapping
