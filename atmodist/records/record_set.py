@@ -6,14 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from atmodist.records.format import PAIR_FEATURES, decode_pair
-from atmodist.records.sharded import (
-    BARE_SPLIT,
-    SIDECAR,
-    Shard,
-    ShardedRecords,
-    positive,
-    records_folder,
-)
+from atmodist.records.shard import Shard, positive
+from atmodist.records.sharded import BARE_SPLIT, SIDECAR, ShardedRecords, records_folder
 
 __all__ = ["BARE_SPLIT", "SIDECAR", "RecordSet", "Shard", "open_records", "records_folder"]
 

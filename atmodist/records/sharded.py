@@ -32,6 +32,12 @@ from atmodist.records.files import (
     shard_name,
     verify_shard,
 )
+from atmodist.records.shard import (
+    Shard,
+    WrongContentError,
+    checked_shape,
+    shard_from_json,
+)
 
 SIDECAR = "records.json"
 FORMAT_VERSION = 1
@@ -44,36 +50,6 @@ COMPRESSED_NOTE = (
     "read them with atmodist, or with tf.data.TFRecordDataset and its compression_type."
 )
 _CHANNELS = ("divergence", "vorticity")  # where two channels are not named
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shard:
-    """One file of records.
-
-    Attributes:
-        name: File name within the folder.
-        num_records: How many records it holds; None if nobody counted.
-        num_bytes: Its length.
-        digest: `RecordsDigest` of its records; None if nobody computed it.
-    """
-
-    name: str
-    num_records: int | None
-    num_bytes: int
-    digest: str | None = None
-
-    @classmethod
-    def measure(
-        cls, path: str | Path, num_records: int | None, digest: str | None = None
-    ) -> "Shard":
-        """Describes the file at `path`; its digest is computed unless it is given."""
-        path = Path(path)
-        return cls(
-            name=path.name,
-            num_records=num_records,
-            num_bytes=path.stat().st_size,
-            digest=digest or RecordsDigest.of(path),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,7 +242,7 @@ class ShardedRecords:
             content[name] = tuple(map(str, content[name]))
         content["patch_shape"] = checked_shape("patch_shape", content["patch_shape"])
         content["splits"] = {
-            str(split): tuple(_shard_from_json(shard) for shard in shards)
+            str(split): tuple(shard_from_json(shard) for shard in shards)
             for split, shards in content["splits"].items()
         }
         return cls(folder=folder, **{**content, **cls.checked_content(content)})
@@ -327,10 +303,6 @@ def records_folder(root: str | Path, dataset: str, version: str = "1.0.0") -> Pa
     return Path(root) / dataset / version
 
 
-class WrongContentError(Exception):
-    """What is wrong in `records.json`."""
-
-
 def _find_sidecar(folder: Path, command: str) -> Path:
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder of records; there is no such folder.")
@@ -348,32 +320,6 @@ def _find_sidecar(folder: Path, command: str) -> Path:
         choices = ", ".join(str(path.parent) for path in found)
         raise ValueError(f"{folder} holds several sets of records; name one of {choices}.")
     return found[0]
-
-
-def _shard_from_json(content: dict[str, Any]) -> Shard:
-    shard = Shard(**content)
-    # A name is used to open a file: it must not lead out of the folder.
-    if not isinstance(shard.name, str) or not SHARD_NAME.fullmatch(shard.name):
-        raise WrongContentError(f"{shard.name!r} is not the name of a shard")
-    positive("num_bytes", shard.num_bytes, least=0)
-    if shard.num_records is not None:
-        positive("num_records", shard.num_records, least=0)
-    return shard
-
-
-def checked_shape(name: str, value: Any) -> tuple[int, int]:
-    """A list of two positive integers, as a tuple; else `WrongContentError`."""
-    if not isinstance(value, list) or len(value) != 2:
-        raise WrongContentError(f"{name} must be two integers; got {value!r}")
-    rows, columns = (positive(name, size) for size in value)
-    return rows, columns
-
-
-def positive(name: str, value: Any, least: int = 1) -> int:
-    """An integer that is large enough; else `WrongContentError`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise WrongContentError(f"{name} must be an integer >= {least}; got {value!r}")
-    return value
 
 
 def _split_of(name: str) -> str:

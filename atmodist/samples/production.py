@@ -21,7 +21,7 @@ from tqdm import tqdm
 from atmodist.fields.archive import Archive
 from atmodist.outputs import read_json, remove, replace, write_json, write_manifest
 from atmodist.records.files import SHARD_NAME, RecordsDigest, compress_shard
-from atmodist.records.sharded import Shard
+from atmodist.records.shard import Shard
 from atmodist.records.tfds_metadata import write_tfds_metadata
 from atmodist.samples.configuration import SamplerConfig
 from atmodist.samples.making import Making, Split, given_normalization

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from atmodist.records.sharded import ShardedRecords, WrongContentError
+from atmodist.records.shard import WrongContentError
+from atmodist.records.sharded import ShardedRecords
 from srgan.degradation import Alignment, prime_factors
 from srgan.samples.format import PATCH_FEATURES, decode_patches
 

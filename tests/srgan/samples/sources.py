@@ -6,7 +6,8 @@ import numpy as np
 
 from atmodist.fields.grid import make_grid
 from atmodist.records.files import shard_name
-from atmodist.records.sharded import Shard, records_folder
+from atmodist.records.shard import Shard
+from atmodist.records.sharded import records_folder
 from atmodist.samples.normalization import Normalization
 from srgan.samples.format import encode_patch
 from srgan.samples.record_set import PatchRecords
