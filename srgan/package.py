@@ -23,7 +23,7 @@ import keras
 import numpy as np
 
 from atmodist.learning.saving import load_network, save_network
-from atmodist.outputs import atomic_path, digest
+from atmodist.outputs import digest
 from atmodist.packaging import (
     CARD,
     NETWORK_BYTES,
@@ -38,9 +38,10 @@ from srgan.inference.restoration import Restoration
 from srgan.interpolation import METHODS, Interpolation
 from srgan.model_card import model_card
 from srgan.networks import layers as _known_layers  # noqa: F401  safe mode must know them
+from srgan.samples.static import STATIC_FILE, StaticChannels
 
 NETWORK, NORMALIZATION = "generator.keras", "normalization.json"
-FACTS, STATIC = "generator.json", "static.npz"
+FACTS, STATIC = "generator.json", STATIC_FILE
 STATIC_BYTES = 1 << 30
 FORMAT = PackageFormat(
     what="generator",
@@ -60,7 +61,11 @@ FORMAT = PackageFormat(
 
 
 def load_generator(
-    path: str | Path, *, factor: int | None = None, static: np.ndarray | None = None, **options: Any
+    path: str | Path,
+    *,
+    factor: int | None = None,
+    static: str | Path | None = None,
+    **options: Any,
 ) -> Restoration:
     """Opens a generator package, a folder of `phire-train`, or an interpolation by its name.
 
@@ -68,8 +73,8 @@ def load_generator(
         path: The folder; or "hf://user/name", or "hf://user/name@revision", which is fetched; or
             "nearest", "bilinear" or "bicubic".
         factor: Of an interpolation. A generator has its own, which it must then be.
-        static: Static fields on the fine grid, (latitude, longitude, static), instead of those in
-            the package.
+        static: File (.npz) with static fields on the fine grid, as `phire-data` writes it, instead
+            of the one in the package.
         **options: Of `Generator` (tile, tile_bytes) or `Interpolation` (channels, units).
 
     Raises:
@@ -95,9 +100,10 @@ def load_generator(
             raise ValueError(f"{path} refines by {facts.factor}, not by {factor}")
         network = load_network(folder / NETWORK)
         if static is None and facts.static and (folder / STATIC).is_file():
-            static = read_static(folder / STATIC)
+            static = folder / STATIC
+        values = None if static is None else load_static(Path(static), facts.static)
         try:
-            generator = Generator(network, normalization, facts, static=static, **options)
+            generator = Generator(network, normalization, facts, static=values, **options)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         generator.name = str(path)
@@ -129,7 +135,7 @@ def write_generator(
     normalization: Normalization,
     facts: GeneratorFacts,
     *,
-    static: np.ndarray | None = None,
+    static: StaticChannels | None = None,
 ) -> None:
     """Writes the files of a generator into a folder, each atomically; all but the manifest.
 
@@ -138,19 +144,18 @@ def write_generator(
         network: The generator.
         normalization: Of coarse and fine fields.
         facts: What it was made for.
-        static: Static fields on the fine grid of the training, if it takes any. Shape (latitude,
-            longitude, static).
+        static: Static fields of the training, if it takes any.
     """
-    Generator(network, normalization, facts, static=static)  # checks that they belong together
+    values = None if static is None else static.values
+    Generator(network, normalization, facts, static=values)  # checks that they belong together
+    if static is not None and static.names != facts.static:
+        raise ValueError(f"the static fields are {static.names}; expected {facts.static}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     normalization.save(folder / NORMALIZATION)
     facts.save(folder / FACTS)
     if static is not None:
-        with atomic_path(folder / STATIC) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file, static=np.asarray(static, np.float32), names=np.array(facts.static)
-            )
+        static.save(folder)
     save_network(network, folder / NETWORK)
 
 
@@ -188,17 +193,22 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_static(path: Path) -> np.ndarray:
-    """Reads static fields; refuses archives that would unpack to much, and pickled objects."""
+def load_static(path: Path, names: tuple[str, ...]) -> np.ndarray:
+    """Reads static fields (latitude, longitude, static), as `phire-data` writes them.
+
+    Refuses files that would unpack to much, pickled objects, and fields with other names.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > STATIC_BYTES:
             raise ValueError(f"it unpacks to {size} bytes, more than {STATIC_BYTES}")
         with np.load(path, allow_pickle=False) as content:
-            static = content["static"]
+            static, found = content["values"], tuple(map(str, content["names"]))
         if static.dtype != np.float32 or not math.prod(static.shape):
             raise ValueError(f"it holds {static.dtype} of shape {static.shape}")
+        if found != names:
+            raise ValueError(f"it holds {found}, the generator takes {names}")
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} holds no static fields ({error})") from None
-    return static
+        raise ValueError(f"{path} does not hold its static fields ({error})") from None
+    return np.asarray(static)

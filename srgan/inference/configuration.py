@@ -40,8 +40,8 @@ class InferConfig:
     seed: int = 0
     """Where the noise of a stochastic generator begins."""
     static: str | None = None
-    """File (.npz) with the static fields on the high-resolution grid, if the generator needs other
-    ones than those it was trained with."""
+    """static.npz of records of phire-data with static fields on the output's grid, if that is not
+    the one the generator was trained on."""
     start: str | None = None
     """First time, for instance 2018-10-06; the input's first by default."""
     end: str | None = None

@@ -19,6 +19,7 @@ from srgan.inference.facts import GeneratorFacts
 from srgan.inference.geometry import Refinement
 from srgan.inference.restoration import Restoration
 from srgan.inference.tiles import Tile, tile_shape, tiles, window_shape
+from srgan.samples.static import LATITUDE
 
 TILE_BYTES = 2 << 30  # of activations, roughly; leaves room on a laptop with 16 GB
 LIVE_TENSORS = 3  # of the largest size at a time, roughly
@@ -32,8 +33,8 @@ class Generator(Restoration):
             "row_weights", to the fine field; (batch, latitude, longitude, channel), normalised.
         normalization: Of coarse and fine fields.
         facts: What it was made for.
-        static: Static fields on the fine grid, as in training, where it needs them. Shape
-            (latitude, longitude, static).
+        static: Static fields on the fine grid, as in training, where it needs any other than
+            latitude. Shape (latitude, longitude, static).
         tile: Rows and columns of a tile, in coarse cells. By default as large as `tile_bytes`
             allow.
         tile_bytes: Memory for the activations of one tile, roughly.
@@ -97,7 +98,6 @@ class Generator(Restoration):
     def _refined(
         self, low: np.ndarray, refinement: Refinement, key: tuple[int, int, int]
     ) -> np.ndarray:
-        self._require_static(refinement)
         inputs = {"low": self.normalization(np.moveaxis(low, 0, -1))}
         if self.is_stochastic:
             shape = (*refinement.low.shape, self.facts.noise_channels)
@@ -120,8 +120,8 @@ class Generator(Restoration):
         batch = {
             name: refinement.low_window(values, rows, columns) for name, values in inputs.items()
         }
-        if self.static is not None:
-            batch["static"] = refinement.high_window(self.static, rows, columns)
+        if self.facts.static:
+            batch["static"] = refinement.high_window(self._static_on(refinement), rows, columns)
         if self.facts.projection:
             batch["row_weights"] = refinement.row_weights(rows)
         fine = self._run({name: values[np.newaxis] for name, values in batch.items()})[0]
@@ -138,12 +138,18 @@ class Generator(Restoration):
         """Bytes of activations per coarse cell, roughly."""
         return 4.0 * LIVE_TENSORS * floats_per_cell(self.network, self.facts)
 
-    def _require_static(self, refinement: Refinement) -> None:
-        if self.static is not None and self.static.shape[:2] != refinement.high.shape:
+    def _static_on(self, refinement: Refinement) -> np.ndarray:
+        """Static fields on the fine grid: those given, or the sine of the latitude."""
+        high = refinement.high
+        if self.static is None:
+            sine = np.sin(np.radians(high.latitude)).astype(np.float32)
+            return np.broadcast_to(sine[:, None, None], (*high.shape, 1))
+        if self.static.shape[:2] != high.shape:
             raise ValueError(
                 f"the static fields are on {self.static.shape[0]} x {self.static.shape[1]} points; "
-                f"the fine grid has {refinement.high.shape[0]} x {refinement.high.shape[1]}"
+                f"the fine grid has {high.shape[0]} x {high.shape[1]}"
             )
+        return self.static
 
 
 def floats_per_cell(network: keras.Model, facts: GeneratorFacts, side: int = 16) -> float:
@@ -193,8 +199,8 @@ def _check_network(network: keras.Model, facts: GeneratorFacts) -> None:
 
 
 def _checked_static(static: np.ndarray | None, facts: GeneratorFacts) -> np.ndarray | None:
-    if static is None and not facts.static:
-        return None
+    if facts.static in ((), (LATITUDE,)):
+        return None  # latitude is known everywhere
     if static is None:
         raise ValueError(
             f"the generator needs the static fields {', '.join(facts.static)} on the fine grid"

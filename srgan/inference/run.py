@@ -229,12 +229,12 @@ def _restoration(config: InferConfig) -> Restoration:
         from srgan.interpolation import Interpolation
 
         return Interpolation(config.generator, config.factor)  # type: ignore[arg-type]
-    from srgan.package import load_generator, read_static
+    from srgan.package import load_generator
 
     return load_generator(
         config.generator,
         factor=config.factor,
-        static=None if config.static is None else read_static(Path(config.static)),
+        static=config.static,
         tile=config.tile,
         tile_bytes=config.tile_gigabytes * 2**30,
     )

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import sys
@@ -15,11 +16,17 @@ from atmodist.outputs import read_json, write_json
 from srgan import package
 from srgan.inference.facts import GeneratorFacts
 from srgan.package import load_generator, save_generator, write_generator
+from srgan.samples.static import StaticChannels
 from tests.metric.encoders import CHANNELS, made_fields, made_normalization
 from tests.srgan.generators import made_facts, made_network
 
 GRID = make_grid("cell-centred", 12, 24)
-STATIC = np.random.default_rng(0).normal(size=(24, 48, 1)).astype(np.float32)
+STATIC = StaticChannels(
+    names=("orography",),
+    values=np.random.default_rng(0).normal(size=(24, 48, 1)).astype(np.float32),
+    mean=np.array([230.0]),
+    std=np.array([830.0]),
+)
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +109,12 @@ def edit(name, **changes):
     return damage
 
 
+def pickled_static(folder):
+    np.savez(folder / "static.npz", values=np.array([{"an": "object"}], dtype=object))
+
+
 def other_static(folder):
-    np.savez(folder / "static.npz", static=np.array([{"an": "object"}], dtype=object))
+    dataclasses.replace(STATIC, names=("depth",)).save(folder)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +134,13 @@ def other_static(folder):
         (edit("generator.json", noise_channels=2), ValueError, "the network takes"),
         (edit("generator.json", channels=["a", "b"]), ValueError, "has the channels"),
         (edit("manifest.json", normalization="0"), ValueError, "trained with normalization 0"),
-        (other_static, ValueError, "holds no static fields"),
-        (lambda f: (f / "static.npz").write_text("text"), ValueError, "holds no static fields"),
+        (pickled_static, ValueError, "does not hold its static fields"),
+        (other_static, ValueError, r"holds \('depth',\), the generator takes \('orography',\)"),
+        (
+            lambda f: (f / "static.npz").write_text("text"),
+            ValueError,
+            "does not hold its static fields",
+        ),
         (lambda f: (f / "static.npz").unlink(), ValueError, "needs the static fields orography"),
         (
             lambda f: save_network(made_network(noise_channels=1), f / "generator.keras"),

@@ -6,10 +6,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.grid import Grid, make_grid
 from srgan.degradation import coarse_grid, coarsen
-from srgan.inference.generator import floats_per_cell
+from srgan.inference.generator import Generator, floats_per_cell
 from srgan.inference.geometry import Refinement
-from tests.metric.encoders import made_fields
-from tests.srgan.generators import made_generator, made_network
+from tests.metric.encoders import made_fields, made_normalization
+from tests.srgan.generators import made_facts, made_generator, made_network
 
 GLOBAL = make_grid("cell-centred", 24, 48)
 REGIONAL = Grid(np.linspace(60, 37, 24), np.linspace(5, 40, 36))
@@ -134,6 +134,18 @@ def test_noise_depends_on_seed_member_and_step_alone():
     for i in range(4):
         for j in range(i):
             assert np.abs(other[i] - other[j]).max() > 1e-2 * SCALE
+
+
+def test_latitude_need_not_be_given():
+    network = made_network(num_static=1)
+    facts = made_facts(network, static=("latitude",))
+    low = low_field(GLOBAL)
+    known = Generator(network, made_normalization(), facts)
+    facts = made_facts(network, static=("sine",))
+    high_grid = known.refinement(GLOBAL).high
+    sine = np.sin(np.radians(high_grid.latitude))[:, None, None] * np.ones((1, 96, 1))
+    given = Generator(network, made_normalization(), facts, static=sine)
+    assert_same(known(low, grid=GLOBAL), given(low, grid=GLOBAL))
 
 
 def test_shared_grids_are_cropped_to_the_last_shared_row():
