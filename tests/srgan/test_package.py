@@ -109,6 +109,9 @@ def edit(name, **changes):
     return damage
 
 
+NO_STATIC = "does not hold its static fields"
+
+
 def pickled_static(folder):
     np.savez(folder / "static.npz", values=np.array([{"an": "object"}], dtype=object))
 
@@ -134,12 +137,12 @@ def other_static(folder):
         (edit("generator.json", noise_channels=2), ValueError, "the network takes"),
         (edit("generator.json", channels=["a", "b"]), ValueError, "has the channels"),
         (edit("manifest.json", normalization="0"), ValueError, "trained with normalization 0"),
-        (pickled_static, ValueError, "does not hold its static fields"),
+        (pickled_static, ValueError, NO_STATIC),
         (other_static, ValueError, r"holds \('depth',\), the generator takes \('orography',\)"),
         (
             lambda f: (f / "static.npz").write_text("text"),
             ValueError,
-            "does not hold its static fields",
+            NO_STATIC,
         ),
         (lambda f: (f / "static.npz").unlink(), ValueError, "needs the static fields orography"),
         (
