@@ -12,12 +12,16 @@ and suffer far more from company than TensorFlow's do.
 - `ours`: what `rplearn-train` runs, with fused batch normalisation
 - `xla`: `ours`, compiled by XLA (only with --xla; slow on CPUs)
 - `torch`: the same network in PyTorch
+
+With --accumulation N it measures instead the peak memory of a process that takes steps in N parts.
 """
 
 import argparse
 import dataclasses
 import json
+import multiprocessing
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -44,7 +48,11 @@ def main() -> None:
     parser.add_argument("--xla", action="store_true", help="also with XLA")
     parser.add_argument("--torch_python", default=sys.executable, help="Python that has torch")
     parser.add_argument("--torch_worker", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--accumulation", type=int, nargs="+", help="parts of a batch: memory")
     options = parser.parse_args()
+    if options.accumulation:
+        measure_memory(options)
+        return
     if options.torch_worker:
         serve(torch_step(options.torch_worker, options.threads))
         return
@@ -88,7 +96,9 @@ def measure(batch_size: int, options: argparse.Namespace) -> dict[str, Any]:
     return {"batch_size": batch_size, **report}
 
 
-def tensorflow_steps(batch_size: int, options: argparse.Namespace) -> dict[str, Step]:
+def tensorflow_steps(
+    batch_size: int, options: argparse.Namespace, parts: int = 1
+) -> dict[str, Step]:
     """Returns a step of each of our contenders."""
     import tensorflow as tf
 
@@ -98,7 +108,12 @@ def tensorflow_steps(batch_size: int, options: argparse.Namespace) -> dict[str, 
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
-    config = TrainingConfig(records=Path("unused"), architecture="resnet-small").resolved()
+    config = TrainingConfig(
+        records=Path("unused"),
+        architecture="resnet-small",
+        batch_size=batch_size,
+        accumulation=parts,
+    ).resolved()
     pairs = tf.random.normal((batch_size, 2, *SHAPE))
     labels = tf.random.uniform((batch_size,), 0, NUM_CLASSES, tf.int32)
 
@@ -121,6 +136,33 @@ def tensorflow_steps(batch_size: int, options: argparse.Namespace) -> dict[str, 
     if options.xla:
         steps["xla"] = contender(dataclasses.replace(config, xla=True))
     return steps
+
+
+def measure_memory(options: argparse.Namespace) -> None:
+    """Prints the peak memory of steps in several numbers of parts, each in a new process."""
+    for batch_size in options.batch_sizes:
+        for parts in options.accumulation:
+            context = multiprocessing.get_context("spawn")
+            with context.Pool(1) as pool:
+                before, peak, seconds = pool.apply(peak_memory, (batch_size, parts, options))
+            print(
+                f"batch {batch_size} in {parts} parts: peak {peak:.2f} GB, {before:.2f} GB of them "
+                f"before the first step; {batch_size / seconds:.1f} pairs/s",
+                flush=True,
+            )
+    print(machine())
+
+
+def peak_memory(
+    batch_size: int, parts: int, options: argparse.Namespace
+) -> tuple[float, float, float]:
+    """Returns GB of resident memory before the first step, at most after, and seconds of a step."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    steps = tensorflow_steps(batch_size, options, parts)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = [steps["ours"]() for _ in range(options.warmup + options.repeats)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return before * 1024 / 1e9, peak * 1024 / 1e9, statistics.median(seconds[options.warmup :])
 
 
 def start_torch(batch_size: int, options: argparse.Namespace) -> subprocess.Popen | None:
