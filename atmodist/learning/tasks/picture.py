@@ -33,14 +33,14 @@ def draw_reconstructions(
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(drawn), len(COLUMNS), squeeze=False)
+    for axis, name in zip(panels[0], COLUMNS, strict=True):
+        axis.set_title(name, fontsize=9)
     for row, (sample, channel) in zip(panels, drawn, strict=True):
         scale = float(np.abs(truth[sample, ..., channel]).max()) or 1.0
-        for axis, name, fields in zip(row, COLUMNS, (given, answer, truth), strict=True):
+        for axis, fields in zip(row, (given, answer, truth), strict=True):
             axis.imshow(fields[sample, ..., channel], cmap="RdBu_r", vmin=-scale, vmax=scale)
             axis.set_facecolor("0.6")  # shows where a field is hidden
             axis.set(xticks=[], yticks=[])
-            if row is panels[0]:
-                axis.set_title(name, fontsize=9)
         row[0].set_ylabel(channels[channel], fontsize=8)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=RESOLUTION)
