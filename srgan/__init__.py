@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from srgan.inference.generator import Generator
     from srgan.inference.run import super_resolve
     from srgan.package import load_generator, save_generator
+    from srgan.samples.sampling import sample_patches
 
 _LAZY = {
     "Generator": "srgan.inference.generator",
@@ -29,7 +30,7 @@ _LAZY = {
     "train": "srgan.training.run",
 }
 
-__all__ = ["Generator", "load_generator", "save_generator", "super_resolve"]
+__all__ = ["Generator", "load_generator", "sample_patches", "save_generator", "super_resolve"]
 
 
 def __getattr__(name: str) -> Any:
