@@ -22,8 +22,8 @@ class DistanceConfig:
 
     fields: list[str] = field(
         metadata={
-            "help": "Two archives or NetCDF files A B, compared at the same times (a file of one "
-            "field with every field of the other); or one, with --lag."
+            "help": "Two archives, NetCDF files or Zarr stores A B, compared at the same times "
+            "(a file of one field with every field of the other); or one, with --lag."
         }
     )
     metric: str
@@ -57,9 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _distance(config: DistanceConfig) -> str:
+    from atmodist.metric.series import require_series
+
     for path in config.fields:
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"there is no file {path}")
+        require_series(path)  # a mistyped name is told at once
     load_tensorflow()
     from atmodist.metric.distance import load_metric
 
@@ -133,6 +134,7 @@ def _hours(metric: "Metric", distance: float) -> tuple[float, ...]:
 
 
 def _write(config: DistanceConfig, header: list[str], rows: list[list[Any]]) -> None:
+    from atmodist.ingestion.sources import file_fingerprint
     from atmodist.outputs import atomic_path, write_manifest
 
     assert config.output is not None  # noqa: S101  told by the caller
@@ -145,7 +147,7 @@ def _write(config: DistanceConfig, header: list[str], rows: list[list[Any]]) -> 
         output.with_suffix(".manifest.json"),
         command="atmodist distance",
         config=config,
-        inputs=config.fields,
+        inputs={path: file_fingerprint(path) for path in config.fields},
         num_pairs=len(rows),
     )
 

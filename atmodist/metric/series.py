@@ -1,4 +1,4 @@
-"""Series of fields in files, archives or NetCDF, read one by one, and which of them to compare."""
+"""Series of fields in archives, NetCDF or Zarr, read one by one, and which of them to compare."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,6 +54,14 @@ class FieldSeries:
         return TimeAxis(self.seconds, self.calendar)
 
 
+def require_series(path: str | Path) -> None:
+    """Raises `FileNotFoundError` where there is neither a file nor a Zarr store."""
+    if Path(path).is_dir() and not is_zarr(path):
+        raise FileNotFoundError(f"{path} is a folder, and no Zarr store")
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no file {path}")
+
+
 @contextmanager
 def open_series(path: str | Path, normalization: Normalization) -> Iterator[FieldSeries]:
     """Opens an archive, NetCDF file or Zarr store with the channels and units of a normalisation.
@@ -63,8 +71,7 @@ def open_series(path: str | Path, normalization: Normalization) -> Iterator[Fiel
         ValueError: If it is none of them, or lacks a channel.
     """
     path = Path(path)
-    if not path.is_file() and not is_zarr(path):
-        raise FileNotFoundError(f"there is no file {path}")
+    require_series(path)
     if _is_archive(path):
         with Archive(path) as archive:
             yield _of_archive(archive, normalization)

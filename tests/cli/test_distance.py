@@ -12,6 +12,7 @@ from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.distance import load_metric
 from atmodist.metric.lag_curve import LagCurve
 from atmodist.outputs import read_json, write_json
+from tests.ingestion.made_files import write_zarr
 from tests.metric.encoders import made_encoder, made_normalization
 from tests.samples.archives import STEP, hourly, write_archive
 
@@ -91,17 +92,35 @@ def test_one_field_is_compared_with_each(run, b, tmp_path, capsys):
     assert float(lines[10].split()[2]) == pytest.approx(value, rel=1e-4)
 
 
-def test_netcdf_of_any_orientation_is_read(run, a, tmp_path, capsys):
-    with Archive(a) as archive:
-        fields = np.stack([archive.read(i) for i in range(6)])
-        times = [np.datetime64(archive.time.isoformat(i), "ns") for i in range(6)]
+def dataset_of(path):
+    """The fields of an archive as others store them."""
+    with Archive(path) as archive:
+        steps = range(len(archive.time))
+        fields = np.stack([archive.read(i) for i in steps])
+        times = [np.datetime64(archive.time.isoformat(i), "ns") for i in steps]
     coords = {"time": times, "lat": GRID.latitude, "lon": GRID.longitude}
     data = {
         name: (("time", "lat", "lon"), fields[:, c], {"units": "s**-1"})
         for c, name in enumerate(("divergence", "vorticity"))
     }
+    return xr.Dataset(data, coords)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("name", ["b.zarr", "b.zarr.zip"])
+def test_a_zarr_store_gives_the_numbers_of_the_archive(run, a, b, tmp_path, name, version):
+    store = write_zarr(tmp_path / name, dataset_of(b), version=version)
+    for other, table_of in ((b, "archive.csv"), (store, "store.csv")):
+        arguments = ["--metric", str(run), "--output", str(tmp_path / table_of)]
+        assert main([str(a), str(other), *arguments]) == 0
+    assert table(tmp_path / "store.csv") == table(tmp_path / "archive.csv")
+    manifest = read_json(tmp_path / "store.manifest.json")
+    assert manifest["inputs"][store].startswith("sha256:")
+
+
+def test_netcdf_of_any_orientation_is_read(run, a, tmp_path, capsys):
     path = tmp_path / "fields.nc"
-    dataset = xr.Dataset(data, coords).isel(lat=slice(None, None, -1))
+    dataset = dataset_of(a).isel(lat=slice(None, None, -1))
     dataset.to_netcdf(path, engine="h5netcdf")
     assert main([str(a), str(path), "--metric", str(run)]) == 0
     assert "6 pairs, mean 0 from 0 to 0" in capsys.readouterr().out
@@ -133,6 +152,7 @@ def test_hours_are_told_where_there_is_a_calibration(a, tmp_path):
         (["a.h5", "b.h5", "--lag", "1", "--metric", "m"], "--lag compares one file with itself"),
         (["a.h5", "--lag", "0", "--metric", "m"], "`lag` must be at least 1 time step; got 0"),
         (["none.h5", "b.h5", "--metric", "m"], "there is no file none.h5"),
+        ([".", "a.h5", "--metric", "m"], ". is a folder, and no Zarr store"),
         (["a.h5", "a.h5", "--metric", "nowhere"], "there is no folder nowhere"),
         (["a.h5", "b.h5"], "metric"),
         (["a.h5", "b.h5", "--metric", "m", "--output", "x.txt"], "a file name that ends in .csv"),
