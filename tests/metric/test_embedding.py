@@ -1,3 +1,6 @@
+import os
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -50,6 +53,19 @@ def test_a_constant_feature_has_no_spread(archive, features):
     result = pooled({"stage1": np.full((*shape, 4), 2.5, np.float32)}, features, grid)
     assert_allclose(result["stage1_mean"], 2.5)
     assert_allclose(result["stage1_std"], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("where", [slice(None), slice(1), slice(4, 5)])  # of 8 rows, the middle: 4
+def test_a_small_spread_about_a_large_mean_is_kept(archive, features, where):
+    weights = features.cell_weights("stage1", archive.grid)
+    values = np.random.default_rng(0).normal(size=(*weights.shape, 4)).astype(np.float32)
+    values[where] += 1e4
+    x = values.astype(np.float64)
+    mean = np.einsum("ij,ijk", weights, x)
+    std = np.sqrt(np.einsum("ij,ijk", weights, (x - mean) ** 2))
+    result = pooled({"stage1": values}, features, archive.grid)
+    assert_allclose(result["stage1_mean"], mean, rtol=1e-12)
+    assert_allclose(result["stage1_std"], std, rtol=1e-12)  # Σ w x² - μ² would lose eight digits
 
 
 def test_maps_are_those_of_each_field_with_coordinates(archive, features, tmp_path):
@@ -121,9 +137,6 @@ class Watched(Archive):
         super().__init__(path)
         self.steps, self.broken = [], broken
 
-    def fingerprint(self):
-        return "the same"
-
     def read(self, step, out=None):
         if step == self.broken:
             raise ValueError("damaged")
@@ -154,6 +167,16 @@ def test_rows_of_another_making_are_discarded(archive, features, tmp_path):
     embed_archive(archive, features, path)
     expected = embed_archive(archive, features, tmp_path / "whole.h5")
     assert_array_equal(read_embedding(path)[0], read_embedding(expected)[0])
+
+
+def test_rows_of_an_archive_that_was_changed_are_discarded(archive, features, tmp_path):
+    copy = shutil.copy(archive.path, tmp_path / "copy.h5")
+    with Watched(copy, 3) as failing, pytest.raises(ValueError, match="damaged"):
+        embed_archive(failing, features, tmp_path / "emb.h5")
+    os.utime(copy, (0, 0))
+    with Watched(copy) as again:
+        embed_archive(again, features, tmp_path / "emb.h5")
+        assert again.steps == [0, 1, 2, 3, 4]
 
 
 def test_a_run_that_fails_at_once_leaves_nothing(archive, features, tmp_path):
