@@ -12,6 +12,7 @@ from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.distance import load_metric
 from atmodist.metric.lag_curve import LagCurve
 from atmodist.outputs import read_json, write_json
+from tests.cli.mistakes import mistake
 from tests.ingestion.made_files import write_zarr
 from tests.metric.encoders import made_encoder, made_normalization
 from tests.samples.archives import STEP, hourly, write_archive
@@ -164,14 +165,7 @@ def test_hours_are_told_where_there_is_a_calibration(a, tmp_path):
 )
 def test_mistakes_are_one_line(a, tmp_path, monkeypatch, capsys, arguments, text):
     monkeypatch.chdir(tmp_path)
-    try:
-        status = main(arguments)
-    except SystemExit as error:
-        status = error.code
-    out, err = capsys.readouterr()
-    assert status == 2
-    assert out == ""
-    assert err.count("\n") == 1
+    err = mistake(main, arguments, capsys)
     assert err.startswith("atmodist distance: error: ")
     assert text in err
 

@@ -5,6 +5,7 @@ import pytest
 from atmodist.cli.generate import main
 from atmodist.fields.archive import Archive
 from atmodist.outputs import read_json
+from tests.cli.mistakes import mistake
 
 SMALL = ("--num_steps", "4", "--num_rows", "12", "--truncation", "8")
 
@@ -50,14 +51,7 @@ def test_compression_changes_no_value(tmp_path, compression):
     ],
 )
 def test_settings_that_cannot_be_are_one_line(tmp_path, capsys, options, text):
-    try:
-        status = main([str(tmp_path / "archive.h5"), *options])
-    except SystemExit as error:
-        status = error.code
-    out, err = capsys.readouterr()
-    assert status == 2
-    assert out == ""
-    assert err.count("\n") == 1
+    err = mistake(main, [str(tmp_path / "archive.h5"), *options], capsys)
     assert err.startswith("atmodist generate: error: ")
     assert text in err
     assert not (tmp_path / "archive.h5").exists()

@@ -1,6 +1,7 @@
 import pytest
 
 from atmodist.cli.inspect import main
+from tests.cli.mistakes import mistake
 from tests.samples.archives import hourly, write_archive
 
 
@@ -39,13 +40,6 @@ def test_verify_can_be_off(archive, capsys):
 )
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, arguments, text):
     monkeypatch.chdir(tmp_path)
-    try:
-        status = main(arguments)
-    except SystemExit as error:
-        status = error.code
-    out, err = capsys.readouterr()
-    assert status == 2
-    assert out == ""
-    assert err.count("\n") == 1
+    err = mistake(main, arguments, capsys)
     assert err.startswith("atmodist inspect: error: ")
     assert text in err

@@ -6,6 +6,7 @@ import pytest
 from atmodist.cli.package import main
 from atmodist.fields.grid import make_grid
 from atmodist.outputs import read_json, write_json
+from tests.cli.mistakes import mistake
 from tests.cli.test_rplearn_train import write_records
 from tests.learning.sources import MICRO, normalization
 
@@ -101,14 +102,9 @@ def test_only_packages_are_replaced_and_only_if_asked_to(run, tmp_path, capsys):
     ],
 )
 def test_mistakes_end_with_one_line_and_status_2(run, tmp_path, arguments, message, capsys):
-    try:
-        status = main([str(run), "--output", str(tmp_path / "made"), *arguments])
-    except SystemExit as stop:
-        status = stop.code
-    error = capsys.readouterr().err
-    assert status == 2
+    error = mistake(main, [str(run), "--output", str(tmp_path / "made"), *arguments], capsys)
     assert message in error
-    assert error.splitlines()[-1].startswith("atmodist package: error: ")
+    assert error.startswith("atmodist package: error: ")
     assert not (tmp_path / "made").exists()
 
 

@@ -16,6 +16,7 @@ import pytest
 from atmodist.cli.rplearn_data import main
 from atmodist.samples import production
 from atmodist.samples.normalization import Normalization
+from tests.cli.mistakes import mistake
 from tests.samples.archives import hourly, shard_digests, write_archive
 
 OPTIONS = (
@@ -41,14 +42,8 @@ def complain(capsys, tmp_path):
     """Runs the command, which must end with one line and status 2; returns that line."""
 
     def run(archive, *options, output=tmp_path / "records"):
-        try:
-            status = main([str(archive), "--output", str(output), *OPTIONS, *options])
-        except SystemExit as error:  # as argparse ends
-            status = error.code
-        out, err = capsys.readouterr()
-        assert status == 2
-        assert out == ""
-        assert err.count("\n") == 1, err
+        arguments = [str(archive), "--output", str(output), *OPTIONS, *options]
+        err = mistake(main, arguments, capsys)
         assert err.startswith("rplearn-data: error: ")
         return err.removeprefix("rplearn-data: error: ")
 

@@ -8,6 +8,7 @@ import pytest
 
 from atmodist.cli.rplearn_train import main
 from atmodist.learning import networks
+from tests.cli.mistakes import mistake
 from tests.learning.sources import MICRO, write_as_reference, write_records
 
 
@@ -42,13 +43,7 @@ def test_help_and_configuration_come_without_tensorflow(flag):
     ],
 )
 def test_mistakes_end_with_one_line_and_status_2(arguments, message, capsys):
-    try:
-        status = main(arguments)
-    except SystemExit as stop:  # raised by the parser itself
-        status = stop.code
-    error = capsys.readouterr().err
-    assert status == 2
-    assert error.count("\n") == 1
+    error = mistake(main, arguments, capsys)
     assert error.startswith("rplearn-train: error: ")
     assert message in error
 
