@@ -171,7 +171,7 @@ def _identity(
     """
     weights = hashlib.sha256()
     for array in features.encoder.get_weights():
-        weights.update(np.ascontiguousarray(array))
+        weights.update(np.ascontiguousarray(array).data)
     return {
         "version": FORMAT_VERSION,
         "archive": [fingerprint(archive.path), archive.path.stat().st_mtime_ns],
