@@ -4,9 +4,11 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from atmodist.cli import calibrate, distance, generate, rplearn_data, rplearn_eval, rplearn_train
 from atmodist.cli.common import command_parser, run_command
+from atmodist.outputs import manifest_path, read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _quickstart(config: QuickstartConfig) -> str:
     folder, seed = config.output, str(config.seed)
     archive, records, run = f"{folder}/archive.h5", f"{folder}/records", f"{folder}/run"
+    _require_seed(folder, archive, config.seed)
     start = time.monotonic()
     _run("atmodist generate", generate.main, [archive, "--num_steps", "240", "--seed", seed])
     _run(
@@ -58,6 +61,17 @@ def _quickstart(config: QuickstartConfig) -> str:
         f"{run}/evaluation/figures.\n"
         "Next: atmodist ingest YOUR_FILES --output archive.h5, and the same commands."
     )
+
+
+def _require_seed(folder: str, archive: str, seed: int) -> None:
+    """Raises `ValueError` if the archive was made with another seed, and so all that follows."""
+    manifest = manifest_path(archive)
+    made = read_json(manifest) if manifest.is_file() and Path(archive).exists() else None
+    if isinstance(made, dict) and made.get("seed") != seed:
+        raise ValueError(
+            f"{folder} holds a quickstart with seed {made.get('seed')}, and nothing of it is "
+            f"replaced; give that --seed to go on with it, or another --output for seed {seed}"
+        )
 
 
 def _run(name: str, command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> None:
