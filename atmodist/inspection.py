@@ -12,6 +12,7 @@ from atmodist.samples.normalization import FORMAT as NORMALIZATION_FORMAT
 from atmodist.samples.normalization import Normalization
 
 NETWORK_SUFFIX = ".keras"
+BEST = "best.json"  # which checkpoint of a run it is, with its scores
 
 
 def inspect_path(path: str | Path, *, verify: bool = False) -> str:
@@ -119,11 +120,15 @@ def _inspect_folder(path: Path, verify: bool) -> str:
         return describe_records(open_records(path), verify)
     if place := checkpoints.latest(path):
         return _describe_unfinished_run(path, *place)
+    if (path / checkpoints.LOCK).is_file():
+        return f"run       {path}, without a checkpoint so far: it begins anew when it is run again"
     raise ValueError(f"{path} holds neither records nor networks")
 
 
 def _describe_networks(networks: list[Path], verify: bool) -> str:
     parts = [describe_network(network) for network in networks]
+    if (networks[0].parent / BEST).is_file():
+        parts.append(_describe_best(networks[0].parent / BEST))
     if verify:
         parts.append("verified  nothing: networks carry no checksums, but they could be loaded")
     return "\n\n".join(parts)
@@ -134,14 +139,24 @@ def _describe_unfinished_run(path: Path, epoch: int, step: int | None) -> str:
     counts = [state["config"].get(name) or 0 for name in ("warmup_epochs", "epochs")]
     done = f"{state['epoch']} of {sum(counts)} epochs" + (f" and {step} steps" if step else "")
     lines = [f"run       {path}, not finished: {done} so far"]
-    if (path / "best.json").is_file():
-        best = read_json(path / "best.json")
-        lines.append(
-            f"best      epoch {best['epoch']}, evaluation loss {best['loss']:.3f}, accuracy "
-            f"{best['accuracy']:.3f}"
-        )
+    if task := state["config"].get("task"):
+        lines.append(f"task      {task}")
+    if (path / BEST).is_file():
+        lines.append(_describe_best(path / BEST))
     lines.append("next      run the same rplearn-train again to go on")
     return "\n".join(lines)
+
+
+def _describe_best(path: Path) -> str:
+    """The best epoch, by its evaluation loss, and its other scores: every task has its own."""
+    best = read_json(path)
+    if not isinstance(best, dict) or not {"epoch", "loss"} <= best.keys():
+        raise ValueError(f"{path} names no epoch and loss; was it edited?")
+    scores = {name: value for name, value in best.items() if isinstance(value, float)}
+    others = [name for name in scores if name != "loss"]
+    texts = [f"evaluation loss {best['loss']:.3f}"]
+    texts += [f"{name.replace('_', ' ')} {scores[name]:.3f}" for name in others]
+    return f"best      epoch {best['epoch']}, {', '.join(texts)}"
 
 
 def _inspect_json(path: Path) -> str:

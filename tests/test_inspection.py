@@ -199,3 +199,26 @@ def test_a_run_that_is_not_finished_says_how_far_it_is(tmp_path):
     best = {"epoch": 1, "loss": 1.25, "accuracy": 0.5}
     (tmp_path / "best.json").write_text(json.dumps(best))
     assert "best      epoch 1, evaluation loss 1.250, accuracy 0.500" in inspect_path(tmp_path)
+    (tmp_path / "best.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"best\.json names no epoch and loss"):
+        inspect_path(tmp_path)
+
+
+def test_a_run_of_a_task_without_labels_tells_its_own_scores(tmp_path):
+    folder = tmp_path / "checkpoints" / "epoch-0002"
+    folder.mkdir(parents=True)
+    state = {"epoch": 2, "config": {"warmup_epochs": 0, "epochs": 3, "task": "inpainting"}}
+    (folder / "state.json").write_text(json.dumps(state))
+    scores = {"loss": 0.25, "rmse": 0.5, "baseline_rmse": 1.0, "explained": 0.75}
+    best = {"epoch": 2, **scores, "checkpoint": "checkpoints/epoch-0002"}
+    (tmp_path / "best.json").write_text(json.dumps(best))
+    text = inspect_path(tmp_path)
+    assert "task      inpainting\n" in text
+    assert text.splitlines()[2] == (
+        "best      epoch 2, evaluation loss 0.250, rmse 0.500, baseline rmse 1.000, explained 0.750"
+    )
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_known(tmp_path):
+    (tmp_path / ".lock").write_text("process 1")
+    assert inspect_path(tmp_path).startswith(f"run       {tmp_path}, without a checkpoint so far")

@@ -24,6 +24,7 @@ from atmodist.outputs import atomic_path, read_json, remove, write_json
 NETWORK = "pretext.keras"
 ARRAYS = "training.npz"
 STATE = "state.json"
+LOCK = ".lock"  # in the folder of the run, held while it is written
 
 
 def folder(output: Path) -> Path:
