@@ -6,6 +6,7 @@ output again: the merged configuration, the seed, the versions, and fingerprints
 """
 
 import contextlib
+import csv
 import dataclasses
 import errno
 import hashlib
@@ -79,6 +80,17 @@ def write_json(path: str | Path, content: Any) -> None:
             json.dumps(content, indent=2, default=_plain, ensure_ascii=False) + "\n",
             encoding="utf-8",
         )
+
+
+def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows with the same keys, atomically; missing values are empty, no rows no file."""
+    rows = list(rows)
+    if not rows:
+        return
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def read_json(path: str | Path) -> Any:
@@ -161,6 +173,24 @@ def write_manifest(
 def plain_config(config: Any) -> Any:
     """Turns a configuration (dataclasses, paths, tuples, arrays) into plain JSON types."""
     return json.loads(json.dumps(config, default=_plain))
+
+
+def require_format(content: Any, format: str, version: int, *, what: str) -> None:
+    """Raises `ValueError` unless JSON says that it is of a format, in the version that we read.
+
+    Args:
+        content: What `read_json` returned.
+        format: Its entry "format" must be this, for instance "atmodist-normalization".
+        version: Its entry "version" must be this.
+        what: What such a file is called, for instance "normalisation".
+    """
+    if not isinstance(content, dict) or content.get("format") != format:
+        raise ValueError(f'this is no {what} (it lacks "format": "{format}")')
+    if content.get("version") != version:
+        raise ValueError(
+            f"version {content.get('version')!r} of this format is unknown; "
+            f"this release reads version {version}"
+        )
 
 
 def digest(content: Any) -> str:

@@ -1,6 +1,8 @@
+import csv
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ from atmodist.outputs import (
     plain_config,
     read_json,
     remove,
+    require_format,
+    write_csv,
     write_json,
     write_manifest,
 )
@@ -316,3 +320,26 @@ def test_versions_leave_out_what_is_not_installed(monkeypatch):
     monkeypatch.setattr("atmodist.outputs.VERSIONED_PACKAGES", ("numpy", "surely-not-installed"))
     assert package_versions().keys() == {"python", "numpy"}
     assert package_versions()["numpy"] == np.__version__
+
+
+def test_csv_keeps_missing_values_empty(tmp_path):
+    write_csv(tmp_path / "a.csv", [{"a": 1, "b": None}])
+    with (tmp_path / "a.csv").open() as file:
+        assert list(csv.DictReader(file)) == [{"a": "1", "b": ""}]
+    write_csv(tmp_path / "none.csv", [])
+    assert not (tmp_path / "none.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1], 'this is no recipe (it lacks "format": "atmodist-recipe")'),
+        ({"format": "other", "version": 2}, "this is no recipe"),
+        ({"format": "atmodist-recipe"}, "version None of this format is unknown; this release"),
+        ({"format": "atmodist-recipe", "version": 1}, "reads version 2"),
+    ],
+)
+def test_files_of_another_format_or_version_are_refused(content, message):
+    require_format({"format": "atmodist-recipe", "version": 2}, "atmodist-recipe", 2, what="recipe")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        require_format(content, "atmodist-recipe", 2, what="recipe")

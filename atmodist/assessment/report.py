@@ -35,7 +35,7 @@ from atmodist.fields.archive import Archive
 from atmodist.fields.time_axis import NO_CALENDAR
 from atmodist.learning import checkpoints
 from atmodist.learning.saving import load_network
-from atmodist.outputs import digest, fingerprint, read_json, write_json, write_manifest
+from atmodist.outputs import digest, fingerprint, read_json, write_csv, write_json, write_manifest
 from atmodist.records.record_set import SIDECAR, RecordSet, open_records
 from atmodist.samples.normalization import Normalization
 
@@ -173,7 +173,7 @@ class _Evaluation:
                 results.metrics["map"] = self._map(archive)
         if results.audit is not None:
             results.metrics["audit"] = {"controls": results.audit.rows, "notes": self.notes}
-            tables.write_csv(self.config.folder / "audit.csv", results.audit.rows)
+            write_csv(self.config.folder / "audit.csv", results.audit.rows)
             results.audit.notes[:] = self.notes
         elif self.notes:
             results.metrics["notes"] = self.notes
@@ -399,7 +399,7 @@ class _Evaluation:
             stride=self.config.stride,
             batch_size=self.config.batch_size,
         )
-        tables.write_csv(self.config.folder / f"map_lag{lag:02d}.csv", result.rows())
+        write_csv(self.config.folder / f"map_lag{lag:02d}.csv", result.rows())
         if self.config.figures:
             figures.draw_map(self._figures(), result, self._step_hours(), self.num_classes)
         return _map_metrics(result)
@@ -408,8 +408,8 @@ class _Evaluation:
         folder = self.config.folder
         for name, key in (("scores", "scores"), ("by_lag", "by_lag"), ("by_latitude",) * 2):
             rows = [{"epoch": e, **row} for e, entry in entries.items() for row in entry[key]]
-            tables.write_csv(folder / f"{name}.csv", rows)
-        tables.write_csv(
+            write_csv(folder / f"{name}.csv", rows)
+        write_csv(
             folder / "confusion.csv",
             (
                 {"epoch": e, "true_lag_steps": i + 1, "guessed_lag_steps": j + 1, "count": count}
@@ -418,7 +418,7 @@ class _Evaluation:
                 for j, count in enumerate(row)
             ),
         )
-        tables.write_csv(
+        write_csv(
             folder / "reliability.csv",
             (
                 {"epoch": e, "temperature": 1.0 if when == "before" else fitted, **row}

@@ -5,15 +5,11 @@ whole base times with replacement. Base times a few hours apart are still alike:
 the intervals are rather too narrow. They hold 95 %.
 """
 
-import csv
-from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from atmodist.assessment.predictions import Predictions, log_probabilities
-from atmodist.outputs import atomic_path
 
 LEVEL = 0.95
 Row = dict[str, Any]
@@ -125,17 +121,6 @@ def confusion_matrix(label: np.ndarray, guess: np.ndarray, num_classes: int) -> 
     """Counts (true, guessed)."""
     flat = np.bincount(label * num_classes + guess, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes)
-
-
-def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes rows with the same keys, atomically; missing values are empty."""
-    rows = list(rows)
-    if not rows:
-        return
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _masked(

@@ -1,6 +1,5 @@
 """`atmodist distance`: how different the fields of two files are, or of one file after a lag."""
 
-import csv
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -135,14 +134,11 @@ def _hours(metric: "Metric", distance: float) -> tuple[float, ...]:
 
 def _write(config: DistanceConfig, header: list[str], rows: list[list[Any]]) -> None:
     from atmodist.ingestion.sources import file_fingerprint
-    from atmodist.outputs import atomic_path, write_manifest
+    from atmodist.outputs import write_csv, write_manifest
 
     assert config.output is not None  # noqa: S101  told by the caller
     output = Path(config.output)
-    with atomic_path(output) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+    write_csv(output, [dict(zip(header, row, strict=True)) for row in rows])
     write_manifest(
         output.with_suffix(".manifest.json"),
         command="atmodist distance",

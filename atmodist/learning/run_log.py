@@ -4,7 +4,6 @@ Both are made of rows, dictionaries of plain values with "step" among them.
 """
 
 import contextlib
-import csv
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from atmodist.outputs import atomic_path
+from atmodist.outputs import write_csv
 
 EVENTS = "tensorboard"  # folder within the output
 NOT_EVENTS = ("epoch", "step")
@@ -54,13 +53,3 @@ class RunLog:
             raise OSError(
                 f"cannot write the log for TensorBoard in {self._output / EVENTS}: {reason}"
             ) from error
-
-
-def write_csv(path: Path, history: list[dict[str, Any]]) -> None:
-    """Writes rows with the same columns, atomically; nothing if there are none."""
-    if not history:
-        return
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        rows = csv.DictWriter(file, fieldnames=list(history[0]))
-        rows.writeheader()
-        rows.writerows(history)

@@ -28,15 +28,14 @@ from atmodist.learning.optimization import Optimization, is_finite
 from atmodist.learning.pair_source import PairSource, open_source
 from atmodist.learning.phases import Phase, fit_warmup, plan_phases
 from atmodist.learning.results import TrainingResult, describe_row, summarize, write_results
-from atmodist.learning.run_log import RunLog, write_csv
+from atmodist.learning.run_log import RunLog
 from atmodist.learning.schedules import Schedule, make_schedule
 from atmodist.learning.tasks.task import Scores, Task, make_task
 from atmodist.locking import locked
-from atmodist.outputs import plain_config, write_json
+from atmodist.outputs import plain_config, write_csv, write_json
 
 PROGRESS = ("epoch", "step", "epoch_step", "sums", "seconds", "steps_per_epoch", "schedule")
 RECORD = ("history", "evaluations", "config")
-LOCK = ".lock"  # held while a run writes its folder
 LOOK_EVERY = 20  # steps between two looks at the loss; a look waits for the accelerator
 
 
@@ -59,7 +58,7 @@ def train(
         TrainingDivergedError: If the loss or its gradient is no longer a finite number.
     """
     devices = Devices.of(config.devices)
-    lock = locked(config.output / LOCK, config.output)
+    lock = locked(config.output / checkpoints.LOCK, config.output)
     with naming_lost_workers(), lock if devices.is_chief else contextlib.nullcontext():
         run = TrainingRun(config, source, task, devices)
         with run.source.guard(), naming_lost_workers():  # before the source looks for damage

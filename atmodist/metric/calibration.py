@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from atmodist.metric.lag_curve import STATISTICS, LagCurve
-from atmodist.outputs import read_json, write_json
+from atmodist.outputs import read_json, require_format, write_json
 
 FORMAT = "atmodist-calibration"
 FORMAT_VERSION = 1
@@ -176,13 +176,7 @@ class Calibration:
     @classmethod
     def from_dict(cls, content: Any) -> "Calibration":
         """Makes a calibration from what `as_dict` returns, and checks it."""
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise ValueError(f'this is no calibration (it lacks "format": "{FORMAT}")')
-        if content.get("version") != FORMAT_VERSION:
-            raise ValueError(
-                f"version {content.get('version')!r} of this format is unknown; "
-                f"this release reads version {FORMAT_VERSION}"
-            )
+        require_format(content, FORMAT, FORMAT_VERSION, what="calibration")
         return cls(
             step_seconds=content["step_seconds"],
             normalization=content.get("normalization"),

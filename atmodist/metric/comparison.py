@@ -7,9 +7,8 @@ l2, minus PSNR, and 1 - SSIM. Two views of the same pairs:
 - ranks: the correlation of each measure with the true lag over all pairs (see `ranking`).
 """
 
-import csv
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from atmodist.metric.ranking import (
     RankStatistic,
     rank_correlations,
 )
-from atmodist.outputs import atomic_path
+from atmodist.outputs import write_csv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,8 +231,4 @@ def _draw_ranks(axis: Any, rows: list[RankRow]) -> None:
 
 
 def _write_table(path: Path, rows: tuple[Any, ...]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if rows:
-            writer.writerow([column.name for column in fields(rows[0])])
-        writer.writerows(astuple(row) for row in rows)
+    write_csv(path, [asdict(row) for row in rows])

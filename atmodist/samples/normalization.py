@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.outputs import digest, read_json, write_json
+from atmodist.outputs import digest, read_json, require_format, write_json
 
 FORMAT = "atmodist-normalization"
 FORMAT_VERSION = 1
@@ -195,13 +195,7 @@ class Normalization:
     @classmethod
     def from_dict(cls, content: Any) -> "Normalization":
         """Makes a normalisation from what `as_dict` returns, and checks it."""
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise ValueError(f'this is no normalisation (it lacks "format": "{FORMAT}")')
-        if content.get("version") != FORMAT_VERSION:
-            raise ValueError(
-                f"version {content.get('version')!r} of this format is unknown; "
-                f"this release reads version {FORMAT_VERSION}"
-            )
+        require_format(content, FORMAT, FORMAT_VERSION, what="normalisation")
         keys = ("channels", "units", "alpha", *NUMBERS, "source")
         missing = [key for key in ("identity", *keys) if key not in content]
         if missing:

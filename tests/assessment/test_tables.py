@@ -1,5 +1,3 @@
-import csv
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -12,7 +10,6 @@ from atmodist.assessment.tables import (
     latitude_bands,
     latitude_table,
     score_table,
-    write_csv,
 )
 from atmodist.learning.scores import classification_scores
 from tests.assessment.made_up import calibrated_answers, made_pairs
@@ -79,12 +76,6 @@ def test_centres_wrap_around():
     pairs = made_pairs([0, 1], latitude=[10, -20], longitude=[359, 1])
     assert_allclose(pairs.longitude, [359, 1])
     assert_allclose(pairs.latitude, [10, -20])
-
-
-def test_csv_keeps_missing_values_empty(tmp_path):
-    write_csv(tmp_path / "a.csv", [{"a": 1, "b": None}])
-    with (tmp_path / "a.csv").open() as file:
-        assert list(csv.DictReader(file)) == [{"a": "1", "b": ""}]
 
 
 def test_a_perfect_answer():
