@@ -17,6 +17,7 @@ CORE = [
     "tensorflow-datasets>=4.9.9,<5",
     "google-crc32c>=1.6,<2",
     "protobuf>=5,<8",
+    "pyshtools>=4.13,<5",
     "jsonargparse[signatures]>=4.49,<5",
     "xarray>=2024.11,<2028",
     "cftime>=1.6.4,<2",

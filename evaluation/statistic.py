@@ -110,6 +110,15 @@ class Sample:
 
         return analysis(self.candidate, self.setting.grid)
 
+    @cached_property
+    def reference_modal(self) -> np.ndarray:
+        """The same of the reference."""
+        from evaluation.spherical import analysis
+
+        if self.candidate is self.reference:
+            return self.modal
+        return analysis(self.reference, self.setting.grid)
+
 
 class Accumulator(Protocol):
     """Sums over time steps, of one candidate."""
