@@ -76,6 +76,7 @@ setup(
     packages=find_packages(
         include=["atmodist*", "srgan*", "evaluation*", "dynamics*"], exclude=["*.tests*"]
     ),
+    package_data={"evaluation": ["data/*"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": COMMANDS},

@@ -8,37 +8,19 @@ from typing import Any
 import numpy as np
 
 from atmodist.assessment.maps import LagMap
-from atmodist.outputs import atomic_path
+from atmodist.figures import BLUE, GREY, ORANGE, cell_edges, new_canvas, save_figure, style
 
-BLUE, ORANGE, GREY = "#1f5fa8", "#d1700f", "#8a8a8a"
 LEAST_COUNT = 10  # bins with fewer pairs are noise, and not drawn
-STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 160,
-    "pdf.fonttype": 42,
-}
 Row = Mapping[str, Any]
 
 
 @contextmanager
 def figure(folder: Path, name: str, **options: Any) -> Iterator[Any]:
     """Yields a matplotlib figure; saves it as <name>.png and <name>.pdf."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        canvas = Figure(**options)
-        FigureCanvasAgg(canvas)
-        yield canvas
-        for suffix, metadata in (("png", {}), ("pdf", {"CreationDate": None})):
-            with atomic_path(folder / f"{name}.{suffix}") as temporary:
-                canvas.savefig(temporary, format=suffix, metadata=metadata)
+    with style():
+        drawn = new_canvas(**options)
+        yield drawn
+        save_figure(drawn, folder / name)
 
 
 def draw_confusion(folder: Path, counts: np.ndarray, step_hours: float | None, title: str) -> None:
@@ -174,7 +156,7 @@ def draw_map(folder: Path, result: LagMap, step_hours: float | None, num_classes
     name = f"map_lag{result.lag:02d}"
     with figure(folder, name, figsize=(7.2, 6.4)) as canvas:
         upper, lower = canvas.subplots(2, 1)
-        longitude, latitude = _edges(result.longitude), _edges(result.latitude)
+        longitude, latitude = cell_edges(result.longitude), cell_edges(result.latitude)
         panels = (
             (upper, result.accuracy, "viridis", (0, 1), f"accuracy, lag {lag}"),
             (
@@ -226,14 +208,6 @@ def _chance(axes: Any, chance: float) -> None:
 
 def _legend_above(axes: Any) -> None:
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
-
-
-def _edges(centres: np.ndarray) -> np.ndarray:
-    if len(centres) == 1:
-        return centres[0] + np.array([-0.5, 0.5])
-    middle = (centres[:-1] + centres[1:]) / 2
-    ends = 2 * centres[[0]] - middle[0], 2 * centres[[-1]] - middle[-1]
-    return np.concatenate([ends[0], middle, ends[1]])
 
 
 def _lag(steps: int, step_hours: float | None) -> str:

@@ -226,7 +226,8 @@ def draw_calibration(calibration: Calibration, path: str | Path) -> list[Path]:
         calibration: What to draw.
         path: Where, without a suffix; `.png` and `.pdf` are written.
     """
-    from atmodist.metric.figures import new_figure, save_figure
+    from atmodist.figures import save_figure
+    from atmodist.metric.figures import new_figure
 
     curves = {name: stage.curve for name, stage in calibration.stages.items()}
     curves |= {weights_text(c.weights): c.curve for c in calibration.combinations}

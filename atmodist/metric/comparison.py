@@ -186,7 +186,8 @@ def draw_comparison(comparison: Comparison, path: str | Path) -> list[Path]:
         comparison: What to draw.
         path: Where, without a suffix; `.png` and `.pdf` are written.
     """
-    from atmodist.metric.figures import new_figure, save_figure
+    from atmodist.figures import save_figure
+    from atmodist.metric.figures import new_figure
 
     names = comparison.measures
     statistics = tuple(dict.fromkeys(row.statistic for row in comparison.ranks))

@@ -1,0 +1,71 @@
+"""Numbers and units as people read them: m² s⁻², 3.42 instead of 3.4187e-05 under "10⁻⁵ s⁻¹".
+
+Numbers of one row or one colour bar share a power of ten, which stands with the unit; their digits
+are as many as the largest of them needs.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+
+DIGITS = 4  # significant ones
+_UP = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_POWER = re.compile(r"(?<=[A-Za-z°])(?:\*\*|\^)?(-?\d+)")
+
+
+def pretty_units(units: str) -> str:
+    """CF units as they are printed: "m2 s-2" and "m**2 s**-2" are m² s⁻²; "1" is nothing."""
+    units = units.strip()
+    if units in ("1", ""):
+        return ""
+    if units in ("%", "percent"):
+        return "%"
+    return _POWER.sub(lambda found: found[1].translate(_UP), units)
+
+
+def power_of_ten(values: Iterable[float]) -> int:
+    """The power of ten that makes the largest of `values` easy to read; 0 for 0.01 to 9999."""
+    finite = [abs(v) for v in map(float, values) if math.isfinite(v) and v != 0]
+    if not finite or 0.01 <= max(finite) < 10_000:
+        return 0
+    return math.floor(math.log10(max(finite)))
+
+
+def scaled_units(units: str, power: int) -> str:
+    """The unit of numbers that were divided by 10 to a power, for example "10⁻⁵ s⁻¹"."""
+    scale = f"10{str(power).translate(_UP)}" if power else ""
+    return " ".join(part for part in (scale, pretty_units(units)) if part)
+
+
+def labelled(name: str, units: str, power: int = 0) -> str:
+    """A name with its unit in brackets, if it has one."""
+    text = scaled_units(units, power)
+    return f"{name} ({text})" if text else name
+
+
+def decimals(values: Iterable[float], digits: int = DIGITS) -> int:
+    """Digits behind the point that give the largest of `values` that many significant ones."""
+    finite = [abs(v) for v in map(float, values) if math.isfinite(v) and v != 0]
+    if not finite:
+        return 1
+    return max(0, digits - 1 - math.floor(math.log10(max(finite))))
+
+
+def number(value: float, places: int) -> str:
+    """A number with so many decimals; with two significant digits where that would lose them."""
+    value = float(value)
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if value == 0:
+        return "0"
+    text = f"{value:.{places}f}"
+    if 0 < abs(value) < 0.95 * 10.0 ** (1 - places) and places:
+        text = _scientific(value)
+    return text.replace("-", "−")
+
+
+def _scientific(value: float) -> str:
+    if abs(value) >= 1e-4:
+        return f"{value:.2g}"
+    mantissa, power = f"{value:.1e}".split("e")
+    return f"{mantissa}·10{str(int(power)).translate(_UP)}"
