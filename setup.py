@@ -53,6 +53,7 @@ COMMANDS = [
     "rplearn-train = atmodist.cli.rplearn_train:main",
     "rplearn-eval = atmodist.cli.rplearn_eval:main",
     "phire-data = srgan.cli.phire_data:main",
+    "phire-train = srgan.cli.phire_train:main",
     "phire-infer = srgan.cli.phire_infer:main",
 ]
 

@@ -1,8 +1,8 @@
 """Checkpoints of a training run: whole or not there, and enough to go on exactly.
 
-An epoch leaves `<output>/checkpoints/epoch-0003/` with `pretext.keras` (the network as evaluated),
-`training.npz` (weights, average, optimiser) and `state.json` (epoch, step, schedule, history,
-configuration); `<output>/best.json` names the best epoch by evaluation loss.
+An epoch leaves `<output>/checkpoints/epoch-0003/` with `pretext.keras` (the network as evaluated;
+or `generator.keras`), `training.npz` (weights, average, optimiser) and `state.json` (epoch, step,
+schedule, history, configuration); `<output>/best.json` names the best epoch by evaluation loss.
 
 Within an epoch there is at most one more, `epoch-0004-step-00000120/`: 120 steps into epoch 4. It
 has no `pretext.keras`, for it is to go on from and not to be judged.
@@ -68,6 +68,7 @@ def save(
     step: int | None = None,
     *,
     network: Any = None,
+    network_name: str = NETWORK,
     arrays: dict[str, np.ndarray],
     state: dict[str, Any],
 ) -> None:
@@ -76,7 +77,7 @@ def save(
     with atomic_path(path(output, epoch, step)) as temporary:
         temporary.mkdir(parents=True)
         if network is not None:
-            network.save(temporary / NETWORK)
+            network.save(temporary / network_name)
         np.savez(temporary / ARRAYS, **arrays)  # type: ignore[arg-type]
         write_json(temporary / STATE, state)
     for place in outdated:

@@ -5,6 +5,7 @@ compared; where the records lie does not matter. Each refusal names both sides.
 """
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def check_same_run(before: dict[str, Any], config: TrainingConfig, output: Path)
     free = set(CONTINUABLE)
     if config.schedule == "cosine":
         free.remove("epochs")  # the end decides the whole curve
+    check_same_settings(before, config, output, free=free)
+
+
+def check_same_settings(
+    before: dict[str, Any], config: Any, output: Path, *, free: Collection[str]
+) -> None:
+    """Raises `ValueError` if settings of a run have changed, but for those that are `free`."""
     now = plain_config(dataclasses.asdict(config))
     changed = [
         f"{name}={before.get(name)!r} (now {value!r})"
@@ -49,17 +57,17 @@ def check_same_run(before: dict[str, Any], config: TrainingConfig, output: Path)
 
 
 def check_same_normalization(
-    identity: str | None, source: PairSource, ours: str, run: Path
+    identity: str | None, now: Normalization | None, ours: str, run: Path
 ) -> None:
     """Raises `ValueError` if a run would go on with fields normalised in another way.
 
     Args:
         identity: Of the normalisation that the run was started with, None if there was none.
-        source: Where pairs come from now.
+        now: What fields are normalised with now.
         ours: What to call them, for instance "the records in pairs/".
         run: The folder of the run; its `normalization.json` tells more, if it is there.
     """
-    now, theirs = source.normalization, f"the network in {run}"
+    theirs = f"the network in {run}"
     own = None if now is None else now.identity
     saved = run / "normalization.json"
     if now is not None and identity is not None and saved.is_file():
@@ -91,7 +99,7 @@ def check_same_data(state: dict[str, Any], source: PairSource, config: TrainingC
             f"the network in {config.output} takes fields of shape {tuple(state['input_shape'])}, "
             f"{ours} hold {tuple(now['input_shape'])}."
         )
-    check_same_normalization(state["normalization"], source, ours, config.output)
+    check_same_normalization(state["normalization"], source.normalization, ours, config.output)
     if state["content"] != now["content"]:
         raise ValueError(
             f"the run in {config.output} was started with the records in "

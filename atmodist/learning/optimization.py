@@ -29,6 +29,7 @@ import tensorflow as tf
 from atmodist.learning.acceleration import training_copy
 from atmodist.learning.configuration import TrainingConfig
 from atmodist.learning.devices import Devices, mean_over_parts
+from atmodist.learning.phases import Phase
 from atmodist.learning.tasks.task import Task
 
 MOMENTUM = 0.9
@@ -37,7 +38,7 @@ LEAST_SCALE = 2.0**-14  # of the loss; 29 steps were skipped then
 
 
 class Optimization:
-    """A network being trained.
+    """A network being trained; implements `Learner`.
 
     Args:
         network: Maps inputs to outputs; receives the weights to be evaluated and saved.
@@ -68,13 +69,17 @@ class Optimization:
         self._scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         self._task = task
         # Summed over steps, without waiting for them.
-        self._summed = ("loss", "penalty", *task.measures, "gradient_norm")
-        self._sums = tf.Variable(tf.zeros(len(self._summed) + 1))  # the last one counts steps
+        self.columns: tuple[str, ...] = ("loss", "penalty", *task.measures, "gradient_norm")
+        self.shown: tuple[str, ...] = ("loss", *task.measures)
+        self._sums = tf.Variable(tf.zeros(len(self.columns) + 1))  # the last one counts steps
         self._step = tf.function(self._train_step, jit_compile=config.xla)
         self._average = tf.function(self._update_average, jit_compile=False)
         self._predict = tf.function(
             lambda inputs: network(inputs, training=False), reduce_retracing=True
         )
+
+    def begin(self, phase: Phase) -> None:
+        """See `Learner`; all phases take the same steps."""
 
     def step(self, inputs: Any, targets: Any, *, number: int, learning_rate: float) -> None:
         """Takes one gradient step.
@@ -106,11 +111,11 @@ class Optimization:
         means = [value / max(steps, 1.0) for value in sums]
         if self._scaled and self._value(self.optimizer.dynamic_scale) < LEAST_SCALE:
             means = [math.nan] * len(means)
-        return dict(zip(self._summed, means, strict=True))
+        return dict(zip(self.columns, means, strict=True))
 
     def reset(self, sums: Sequence[float] | None = None) -> None:
         """Starts the means of `losses` anew, or goes on with `sums`."""
-        self._sums.assign([0.0] * (len(self._summed) + 1) if sums is None else list(sums))
+        self._sums.assign([0.0] * (len(self.columns) + 1) if sums is None else list(sums))
 
     def sums(self) -> list[float]:
         """What `losses` is made of, to go on with by `reset` within an epoch."""
@@ -204,14 +209,6 @@ def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     if config.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
-
-
-def is_finite(losses: dict[str, float]) -> bool:
-    """Whether training still makes sense.
-
-    The loss alone does not tell: ReLU may turn NaN into 0, and the loss into that of a blind guess.
-    """
-    return all(math.isfinite(value) for value in losses.values())
 
 
 def _as_float32(output: Any) -> Any:

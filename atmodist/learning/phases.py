@@ -9,12 +9,20 @@ learning rate starts anew. Epochs are counted over both.
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Protocol
 
 import tensorflow as tf
 from tqdm import tqdm
 
 from atmodist.learning.configuration import TrainingConfig
 from atmodist.learning.pair_source import PairSource
+
+
+class BatchSource(Protocol):
+    """Where batches come from."""
+
+    def training_batches(self, epoch: int) -> tf.data.Dataset:
+        """One pass over what there is for training, in the order of this epoch (from 0)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +36,7 @@ class Phase:
         first_epoch: Epochs of the run before it.
         first_step: Steps of the run before it.
         is_fixed: Whether all epochs have the same batches.
+        rate_option: The setting of its learning rate.
     """
 
     name: str
@@ -36,6 +45,7 @@ class Phase:
     first_epoch: int = 0
     first_step: int = 0
     is_fixed: bool = False
+    rate_option: str = "learning_rate"
 
     @property
     def num_steps(self) -> int:
@@ -47,7 +57,7 @@ class Phase:
         """Epochs of the run when it is over."""
         return self.first_epoch + self.epochs
 
-    def batches(self, source: PairSource, epoch: int) -> tf.data.Dataset:
+    def batches(self, source: BatchSource, epoch: int) -> tf.data.Dataset:
         """The batches of an epoch of the run, counted from 0."""
         order = self.first_epoch if self.is_fixed else epoch
         return source.training_batches(order).take(self.steps_per_epoch)

@@ -36,6 +36,15 @@ class RunLog:
                     tf.summary.scalar(name, value, step=row["step"])
             self._writer.flush()
 
+    def picture(self, name: str, path: Path, step: int) -> None:
+        """Shows a PNG file as an event."""
+        if self._writer is None:
+            return
+        image = tf.io.decode_png(tf.io.read_file(str(path)), channels=3)
+        with self._naming_events(), self._writer.as_default():
+            tf.summary.image(name, image[tf.newaxis], step=step)
+            self._writer.flush()
+
     def _open_writer(self) -> Any:
         # TensorFlow does not install TensorBoard, and fails at the first scalar without it.
         if importlib.util.find_spec("tensorboard") is None:

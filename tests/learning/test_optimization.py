@@ -4,7 +4,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.learning.configuration import TrainingConfig
-from atmodist.learning.optimization import Optimization, is_finite, make_optimizer
+from atmodist.learning.loop import is_finite
+from atmodist.learning.optimization import Optimization, make_optimizer
 from atmodist.learning.tasks.temporal_distance import TemporalDistance
 
 SGD = {"optimizer": "sgd", "learning_rate": 0.1}

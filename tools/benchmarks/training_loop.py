@@ -88,18 +88,18 @@ def measure(records: Path, output: Path, steps: int, options: argparse.Namespace
     run = TrainingRun(config)
     bare = Optimization(run.task.network(), run.task, run.config)
     turns = Turns(run, bare, steps)
-    run.go_on()
+    run.loop.go_on()
     loop, alone = (statistics.median(t for t, _ in blocks) for blocks in (turns.loop, turns.bare))
     pairs = list(zip(turns.loop, turns.bare, strict=True))
     ratios, processor = ([a[k] / b[k] for a, b in pairs] for k in (0, 1))
-    run.epoch_step = 1  # as within an epoch
+    run.loop.epoch_step = 1  # as within an epoch
     return {
         "loop, steps/s": BLOCK / loop,
         "bare step, steps/s": BLOCK / alone,
         "time of loop : bare, median of the ratios": statistics.median(ratios),
         "processor time of loop : bare, likewise": statistics.median(processor),
         "first step of an epoch, s longer": statistics.median(turns.first[1:]) - loop / BLOCK,
-        "checkpoint within an epoch, s": seconds(run._save_within),
+        "checkpoint within an epoch, s": seconds(run.loop.save_within),
         "skipping, pairs/s": skipping(run, steps),
         "ratios": ratios,
         "processor ratios": processor,

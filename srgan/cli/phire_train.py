@@ -1,0 +1,22 @@
+"""The command `phire-train`: records of patches in, a trained generator out."""
+
+from collections.abc import Sequence
+
+from atmodist.cli.common import command_parser, load_tensorflow, run_command
+from srgan.training.configuration import GeneratorTrainingConfig
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = command_parser("phire-train", GeneratorTrainingConfig, positional="records")
+    return run_command(parser, GeneratorTrainingConfig, argv, _train)
+
+
+def _train(config: GeneratorTrainingConfig) -> str:
+    from srgan.samples.record_set import open_patch_records
+
+    open_patch_records(config.records)  # says at once, before TensorFlow loads, what is wrong
+    load_tensorflow()
+    from srgan.training.run import train
+
+    return train(config).summary()

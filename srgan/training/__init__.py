@@ -1,0 +1,1 @@
+"""How a generator is trained; importing this package does not import Keras."""

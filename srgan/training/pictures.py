@@ -1,0 +1,44 @@
+"""A picture of super-resolved patches. Only drawing; matplotlib loads when it is called for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from atmodist.outputs import atomic_path
+
+COLUMNS = ("coarse", "bicubic", "generated", "true")
+MAX_CHANNELS = 3
+INCHES = 1.8
+RESOLUTION = 120  # dots per inch
+
+
+def draw_samples(path: Path, fields: Sequence[np.ndarray], channels: Sequence[str]) -> None:
+    """Draws coarse, interpolated, generated and true fields side by side.
+
+    Each row has one scale, symmetric about zero, that of the true field.
+
+    Args:
+        path: A PNG file.
+        fields: In the order of `COLUMNS`, each (sample, latitude, longitude, channel), normalised.
+        channels: Their names; the first three are drawn.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    truth = fields[-1]
+    drawn = [(i, c) for i in range(len(truth)) for c in range(len(channels))[:MAX_CHANNELS]]
+    size = (INCHES * (len(COLUMNS) + 0.4), INCHES * len(drawn))
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(drawn), len(COLUMNS), squeeze=False)
+    for row, (sample, channel) in zip(panels, drawn, strict=True):
+        scale = float(np.abs(truth[sample, ..., channel]).max()) or 1.0
+        for axis, name, field in zip(row, COLUMNS, fields, strict=True):
+            axis.imshow(field[sample, ..., channel], cmap="RdBu_r", vmin=-scale, vmax=scale)
+            axis.set(xticks=[], yticks=[])
+            if row is panels[0]:
+                axis.set_title(name, fontsize=9)
+        row[0].set_ylabel(channels[channel], fontsize=8)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=RESOLUTION)

@@ -1,0 +1,374 @@
+"""A training run of a generator; what `phire-train` does.
+
+The order of events is the loop's (`atmodist.learning.loop`). What is inside a step lives in `step`,
+what is in a batch in `source`, how it is judged in `judge` and `validation`.
+"""
+
+import contextlib
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from atmodist.learning import checkpoints
+from atmodist.learning.continuation import check_same_normalization, check_same_settings
+from atmodist.learning.devices import Devices, naming_lost_workers
+from atmodist.learning.loop import Loop, Plan, Scores
+from atmodist.learning.phases import Phase
+from atmodist.learning.saving import load_network, save_network
+from atmodist.learning.schedules import Constant
+from atmodist.locking import locked
+from atmodist.outputs import fingerprint, write_json, write_manifest
+from atmodist.samples.normalization import Normalization
+from srgan.inference.facts import GeneratorFacts
+from srgan.losses.combination import make_content_loss
+from srgan.losses.consistency import ConsistencyPenalty
+from srgan.networks.discriminator import discriminator
+from srgan.networks.generator import generator, receptive_radius
+from srgan.package import FACTS, NETWORK, NORMALIZATION, write_generator
+from srgan.samples.reading import PatchSet
+from srgan.training.configuration import CONTINUABLE, GeneratorTrainingConfig, parse_stages
+from srgan.training.judge import PRETRAINED, TOLD, GeneratorJudge
+from srgan.training.source import PatchSource
+from srgan.training.step import ADVERSARIAL, PRETRAINING, GeneratorTraining, Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorTrainingResult:
+    """What a run came to.
+
+    Attributes:
+        output: The folder with the generator.
+        epochs: Epochs trained, of both phases.
+        seconds: Of training per epoch, the median.
+        best: Scores of the epoch that was kept, with `epoch`.
+        bicubic: Scores of bicubic interpolation.
+        phase: The phase of that epoch.
+        is_package: Whether phire-infer takes the folder as it is.
+    """
+
+    output: Path
+    epochs: int
+    seconds: float
+    best: Scores
+    bicubic: Scores
+    phase: str
+    is_package: bool
+
+    def summary(self) -> str:
+        """How good it became, where it is, and what to run next."""
+        kind = "content loss" if self.phase == ADVERSARIAL else "loss"
+        told = ", ".join(
+            f"{name.replace('_', ' ')} {self.best[name]:.4g} ({self.bicubic[name]:.4g})"
+            for name in TOLD
+        )
+        text = (
+            f"trained   {self.epochs} epochs of {self.seconds:.3g} s; kept is epoch "
+            f"{self.best['epoch']} ({self.phase}), the best by {kind} on the evaluation patches, "
+            f"{self.best['loss']:.4g} (bicubic interpolation: {self.bicubic['loss']:.4g})\n"
+            f"          {told}\n"
+            f"Wrote {self.output / NETWORK}; scores are in evaluation.json, losses in log.csv, "
+            "pictures in samples/. Next: "
+        )
+        if self.is_package:
+            return text + f"phire-infer {self.output} <low-resolution archive or file>"
+        return text + f"put the {NORMALIZATION} of the records into {self.output} for phire-infer"
+
+
+def train(
+    config: GeneratorTrainingConfig, patches: PatchSet | None = None
+) -> GeneratorTrainingResult:
+    """Trains a generator, or goes on with one.
+
+    Args:
+        config: What to do.
+        patches: Where patches come from; by default the records that `config` names.
+
+    Raises:
+        ValueError: If the output folder holds another run, or the records do not suit.
+        TrainingDivergedError: If a loss or a gradient is no longer a finite number.
+    """
+    devices = Devices.of(config.devices)
+    lock = locked(config.output / checkpoints.LOCK, config.output)
+    with naming_lost_workers(), lock if devices.is_chief else contextlib.nullcontext():
+        run = GeneratorRun(config, patches, devices)
+        with run.source.guard(), naming_lost_workers():  # before the source looks for damage
+            run.loop.go_on()
+            return run.finish()
+
+
+class GeneratorRun:
+    """A run that can go on: the loop with all that belongs to it."""
+
+    def __init__(
+        self,
+        config: GeneratorTrainingConfig,
+        patches: PatchSet | None = None,
+        devices: Devices | None = None,
+    ):
+        self.config = config = config.resolved()
+        self.devices = devices or Devices.of(config.devices)
+        keras.utils.set_random_seed(config.seed)
+        if config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        self.source = source = PatchSource(config, patches)
+        plan = Plan(
+            phases=plan_phases(config, source),
+            batches=lambda phase, epoch: phase.batches(source, epoch),
+            schedule=self._schedule,
+            described=describe_source(source),
+            check=self._check,
+            unit="patches",
+            network_name=NETWORK,
+        )
+        self.loop = Loop(config, plan, self.devices)  # refuses another run before networks load
+        losses = make_losses(config, source)
+        network = make_generator(config, source)
+        if config.start_from is not None:
+            take_weights(network, Path(config.start_from), source)
+        self.learner = GeneratorTraining(
+            network,
+            lambda: make_generator(config, source),
+            lambda: make_discriminator(config, source),
+            losses,
+            config,
+            devices=self.devices,
+        )
+        num_pretraining = int(config.pretraining_epochs or 0)
+        self.judge = GeneratorJudge(config, source, self.learner, losses, num_pretraining)
+        self.loop.begin(self.learner, self.judge)
+        if self.devices.is_chief and source.normalization is not None:
+            source.normalization.save(config.output / NORMALIZATION)
+
+    def finish(self) -> GeneratorTrainingResult:
+        """Writes the best generator with all it needs, its scores and the manifest."""
+        config, loop, best = self.config, self.loop, self.loop.best
+        bicubic = self.judge.bicubic_scores()
+        result = GeneratorTrainingResult(
+            output=config.output,
+            epochs=loop.epoch,
+            seconds=statistics.median(row["seconds"] for row in loop.history),
+            best=best,
+            bicubic=bicubic,
+            phase=ADVERSARIAL if best["epoch"] > (config.pretraining_epochs or 0) else PRETRAINING,
+            is_package=self.source.normalization is not None,
+        )
+        if self.devices.is_chief:
+            self._write(result)
+        self.devices.wait()
+        return result
+
+    def _write(self, result: GeneratorTrainingResult) -> None:
+        config, source, output = self.config, self.source, self.config.output
+        if not config.epochs:
+            self.judge.phase_ended(self.loop.plan.phases[0])
+        network = load_network(checkpoints.path(output, result.best["epoch"]) / NETWORK)
+        facts = describe_generator(config, source, network)
+        static = source.patches.static
+        if source.normalization is None:
+            save_network(network, output / NETWORK)
+            facts.save(output / FACTS)
+        else:
+            write_generator(output, network, source.normalization, facts, static=static)
+        evaluations = self.loop.evaluations
+        scores = {"best": result.best, "last": evaluations[-1], "bicubic": result.bicubic}
+        write_json(output / "evaluation.json", {**scores, "kept_by": "loss", "phase": result.phase})
+        write_manifest(
+            output / "manifest.json",
+            command="phire-train",
+            config=config,
+            seed=config.seed,
+            inputs=source.files,
+            normalization=describe_source(source)["normalization"],
+            num_train=source.num_train,
+            num_evaluation=source.num_evaluation,
+            best_epoch=result.best["epoch"],
+            scores=scores,
+        )
+
+    def _schedule(self, phase: Phase) -> Constant:
+        config = self.config
+        if phase.name == PRETRAINING:
+            return Constant(peak=config.pretraining_learning_rate)
+        return Constant(peak=config.learning_rate)
+
+    def _check(self, state: dict[str, Any]) -> None:
+        """Raises `ValueError` if a checkpoint is of another run."""
+        config, source = self.config, self.source
+        check_same_settings(state["config"], config, config.output, free=CONTINUABLE)
+        ours, now = f"the records in {config.records}", describe_source(source)
+        check_same_normalization(state["normalization"], source.normalization, ours, config.output)
+        for name in ("content", "shapes"):
+            if state[name] != now[name]:
+                raise ValueError(
+                    f"the run in {config.output} was started with the records in "
+                    f"{state['config']['records']}; {ours} are others. Give those to go on, or "
+                    "choose another --output."
+                )
+
+
+def plan_phases(config: GeneratorTrainingConfig, source: PatchSource) -> tuple[Phase, ...]:
+    """The phases of a run: pre-training, then the adversarial one; either may be missing.
+
+    Raises:
+        ValueError: If there are fewer records than asked for.
+    """
+    available = source.num_train // config.batch_size
+    if available < 1 or source.num_evaluation < 1:
+        raise ValueError(
+            f"{config.records} has {source.num_train} patches for training and "
+            f"{source.num_evaluation} for evaluation; needed are at least one batch "
+            f"({config.batch_size}) and one patch. Try a smaller --batch_size, or more records."
+        )
+    steps = config.steps_per_epoch or available
+    if steps > available:
+        raise ValueError(
+            f"`steps_per_epoch` is {steps}, but {config.records} has {source.num_train} patches "
+            f"for training, {available} batches of {config.batch_size}; ask for fewer, or make "
+            "more records."
+        )
+    pretraining = Phase(
+        name=PRETRAINING,
+        epochs=int(config.pretraining_epochs or 0),
+        steps_per_epoch=steps,
+        rate_option="pretraining_learning_rate",
+    )
+    adversarial = Phase(
+        name=ADVERSARIAL,
+        epochs=config.epochs,
+        steps_per_epoch=steps,
+        first_epoch=pretraining.end,
+        first_step=pretraining.num_steps,
+    )
+    return tuple(phase for phase in (pretraining, adversarial) if phase.epochs)
+
+
+def describe_source(source: PatchSource) -> dict[str, Any]:
+    """What a checkpoint keeps of its records, as plain content."""
+    patches, normalization = source.patches, source.normalization
+    return {
+        "shapes": [
+            *map(list, (patches.lr_shape, patches.hr_shape, patches.factors)),
+            *map(list, (patches.channels, patches.static_names)),
+        ],
+        "normalization": None if normalization is None else normalization.identity,
+        "content": [fingerprint(path) for path in source.files],
+    }
+
+
+def make_losses(config: GeneratorTrainingConfig, source: PatchSource) -> Losses:
+    """Makes what is wrong with generated fields."""
+
+    def terms(text: str) -> Any:
+        return make_content_loss(
+            text,
+            encoder=config.encoder,
+            autoencoder=config.autoencoder,
+            stages=parse_stages(config.stages),
+            autoencoder_stages=parse_stages(config.autoencoder_stages),
+            normalization=source.normalization,
+        )
+
+    pretraining = terms(config.pretraining_loss)
+    same = config.content == config.pretraining_loss
+    content = pretraining if same else terms(config.content)
+    if config.consistency != "none":
+        _require_block_means(config, source)
+    penalty = None
+    if config.consistency == "penalty":
+        penalty = ConsistencyPenalty(factor=source.patches.factor, normalization=source.means_in)
+    return Losses(pretraining=pretraining, content=content, penalty=penalty)
+
+
+def make_generator(config: GeneratorTrainingConfig, source: PatchSource) -> keras.Model:
+    """Builds the generator with fresh weights."""
+    patches = source.patches
+    return generator(
+        patches.num_channels,
+        patches.factors,
+        filters=config.filters,
+        blocks=config.blocks,
+        num_static=len(patches.static_names),
+        noise_channels=config.noise_channels,
+        projection=(
+            (source.means_in or "normalized") if config.consistency == "projection" else None
+        ),
+    )
+
+
+def make_discriminator(config: GeneratorTrainingConfig, source: PatchSource) -> keras.Model:
+    """Builds the discriminator with fresh weights."""
+    patches = source.patches
+    shape = patches.hr_shape if config.discriminator_head == "flatten" else (None, None)
+    return discriminator(patches.num_channels, shape, head=config.discriminator_head)
+
+
+def describe_generator(
+    config: GeneratorTrainingConfig, source: PatchSource, network: keras.Model
+) -> GeneratorFacts:
+    """What must be known to use the generator."""
+    patches = source.patches
+    return GeneratorFacts(
+        factors=patches.factors,
+        channels=patches.channels,
+        receptive_radius=receptive_radius(network),
+        alignment=patches.alignment,
+        degradation="paired" if patches.degradation == "archive" else patches.degradation,
+        static=patches.static_names,
+        noise_channels=config.noise_channels,
+        projection=config.consistency == "projection",
+        spacing_degrees=patches.spacing_degrees,
+        grid="" if patches.grid is None else str(patches.grid),
+    )
+
+
+def take_weights(network: keras.Model, run: Path, source: PatchSource) -> None:
+    """Gives a generator the weights that another run's pre-training ended with.
+
+    Raises:
+        FileNotFoundError: If there is no such run, or its pre-training has not ended.
+        ValueError: If its network or normalisation is another one.
+    """
+    path = run / PRETRAINED
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no {path} to start from; it is made when the pre-training of a run ends."
+        )
+    normalization, saved = source.normalization, run / NORMALIZATION
+    if normalization is not None and saved.is_file():
+        normalization.require_same(
+            Normalization.load(saved), ours="the records", theirs=f"the generator in {run}"
+        )
+    other = load_network(path)
+    shapes = [
+        {weight.path: tuple(weight.shape) for weight in model.weights} for model in (network, other)
+    ]
+    if shapes[0] != shapes[1]:
+        name, shape = sorted(shapes[0].items() ^ shapes[1].items())[0]
+        raise ValueError(
+            f"the generator in {run} is another network than this configuration asks for: they "
+            f"differ in {name} {shape}. Give the same records, filters, blocks, noise_channels "
+            "and consistency."
+        )
+    network.set_weights(other.get_weights())
+
+
+def _require_block_means(config: GeneratorTrainingConfig, source: PatchSource) -> None:
+    patches = source.patches
+    if patches.alignment != "centred":
+        raise ValueError(
+            f"consistency={config.consistency!r} is about block means, but the coarse grid of "
+            f"{config.records} shares its points with the fine one; use consistency=none."
+        )
+    if patches.degradation != "normalized" and source.normalization is None:
+        raise ValueError(
+            f"consistency={config.consistency!r} needs the normalization.json of {config.records}."
+        )
+    if patches.degradation == "archive" and config.consistency == "projection":
+        raise ValueError(
+            f"consistency='projection' needs coarse fields that are block means; those of "
+            f"{config.records} are of another archive. Use consistency=penalty or none."
+        )
