@@ -55,6 +55,7 @@ COMMANDS = [
     "phire-data = srgan.cli.phire_data:main",
     "phire-train = srgan.cli.phire_train:main",
     "phire-infer = srgan.cli.phire_infer:main",
+    "phire-eval = evaluation.cli.phire_eval:main",
 ]
 
 setup(

@@ -9,7 +9,7 @@ import numpy as np
 from atmodist.fields.archive import Channel, check_finite
 from atmodist.fields.grid import Grid
 from atmodist.samples.normalization import Normalization
-from srgan.degradation import Alignment
+from srgan.degradation import Alignment, coarsen
 from srgan.inference.geometry import Refinement
 
 
@@ -112,6 +112,23 @@ class Restoration(ABC):
             names = self.channels or tuple(f"channel {i}" for i in range(len(low)))
             check_finite(low, [Channel(name) for name in names], "this time", where)
         return self._refined(low, refinement, (seed, member, step))
+
+    def degraded(self, high: np.ndarray, grid: Grid) -> np.ndarray:
+        """Block means of a fine field, as those it was trained with.
+
+        Args:
+            high: (channel, latitude, longitude), in physical units.
+            grid: The fine grid.
+
+        Returns:
+            (channel, latitude, longitude) on the coarse grid, in physical units.
+        """
+        normalization = self.averaged_with
+        if normalization is None:
+            return coarsen(high, self.factor, grid.band_areas)
+        normalized = np.moveaxis(normalization(np.moveaxis(high, 0, -1)), -1, 0)
+        means = np.moveaxis(coarsen(normalized, self.factor), 0, -1)
+        return np.moveaxis(normalization.inverse(np.ascontiguousarray(means)), -1, 0)
 
     def concern(self, grid: Grid) -> str | None:
         """What speaks against using it on a coarse grid, if anything."""

@@ -23,7 +23,7 @@ from atmodist.fields.time_axis import TimeAxis
 from atmodist.ingestion.sources import file_fingerprint
 from atmodist.metric.series import FieldSeries, open_series
 from atmodist.outputs import fingerprint, manifest_path, write_manifest
-from srgan.degradation import coarse_grid, coarsen
+from srgan.degradation import coarse_grid
 from srgan.inference.configuration import INTERPOLATIONS, InferConfig
 from srgan.inference.geometry import Refinement
 from srgan.inference.labelled import plain_normalization
@@ -90,15 +90,7 @@ class _Source:
         """Reads the coarse field of a step: (channel, latitude, longitude), physical units."""
         field = self.series.read(step)
         check_finite(field, self.series.channels, self.series.times[step], self.series.path)
-        if not self.is_degraded:
-            return field
-        high, factor = self.refinement.high, self.refinement.factor
-        normalization = self.restoration.averaged_with
-        if normalization is None:
-            return coarsen(field, factor, high.band_areas)
-        normalized = np.moveaxis(normalization(np.moveaxis(field, 0, -1)), -1, 0)
-        means = np.moveaxis(coarsen(normalized, factor), 0, -1)
-        return np.moveaxis(normalization.inverse(np.ascontiguousarray(means)), -1, 0)
+        return self.restoration.degraded(field, self.refinement.high) if self.is_degraded else field
 
 
 def super_resolve(config: InferConfig) -> InferSummary:

@@ -1,0 +1,75 @@
+"""`phire-eval`: fields judged against a reference; `phire-eval compare`: finished runs joined."""
+
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from atmodist.cli.common import command_parser, load_tensorflow, run_command
+from evaluation.configuration import ComparisonConfig, EvaluationConfig
+
+if TYPE_CHECKING:
+    from evaluation.results import Results
+
+LISTS = ("--candidates", "--statistics", "--regions", "--channels", "--picture_times")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["compare"]:
+        parser = command_parser(
+            "phire-eval compare", ComparisonConfig, positional="runs", nargs="+"
+        )
+        return run_command(parser, ComparisonConfig, words[1:], _compare)
+    parser = command_parser("phire-eval", EvaluationConfig, positional="reference")
+    parser.epilog = (
+        "phire-eval compare RUN RUN ... joins finished runs (phire-eval compare --help)."
+    )
+    return run_command(parser, EvaluationConfig, gathered(words), _evaluate)
+
+
+def gathered(words: Sequence[str]) -> list[str]:
+    """Flags that take a list may have its items after them: `--regions europe tropics`."""
+    found: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        flag = "--" + word[2:].replace("-", "_")
+        items: list[str] = []
+        while flag in LISTS and rest and not rest[0].startswith("--"):
+            items.append(rest.pop(0))
+        is_whole = len(items) == 1 and items[0][:1] in ("[", "{")
+        if not items or is_whole:
+            found += [word, *items]
+        else:
+            found += [flag, json.dumps(items)]
+    return found
+
+
+def _evaluate(config: EvaluationConfig) -> str:
+    if config.encoder or any(candidate.kind == "generator" for candidate in config.parsed):
+        load_tensorflow()
+    from evaluation.runner import evaluate
+
+    return _closing(evaluate(config))
+
+
+def _compare(config: ComparisonConfig) -> str:
+    from evaluation.comparison import compare
+
+    return _closing(compare(config))
+
+
+def _closing(results: "Results") -> str:
+    """Writes the report; says where it is."""
+    made = f"{results.folder}/metrics.json"
+    if importlib.util.find_spec("evaluation.report") is not None:
+        report = importlib.import_module("evaluation.report")
+        made = str(report.write_report(results))
+    return (
+        f"{results.summary()}\nWrote {made}. Next: open it, or join runs with phire-eval compare "
+        f"{results.folder} RUN"
+    )

@@ -1,0 +1,417 @@
+"""The folder of results: what `phire-eval` writes, and what its report and comparison read.
+
+metrics.json        numbers by statistic and variable, with units, differences and intervals
+metrics.csv         the same, one row for each number
+<statistic>.nc      spectra, maps, series: all candidates along "candidate"; the reference,
+where it is described, is the first of them
+fields.nc           the fields themselves, at the times that the report shows
+manifest.json       how all of it was made
+parts/              sums to go on from; may be removed
+"""
+
+import csv
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atmodist.fields.archive import Channel
+from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, STANDARD_CALENDARS, TimeAxis
+from atmodist.metric.training_grid import described_grid
+from atmodist.outputs import atomic_path, plain_config, read_json, write_json, write_manifest
+from atmodist.packaging import grid_of
+from evaluation.numbers import COLUMNS, Row, nested
+from evaluation.statistic import Region, Setting, Statistic
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+COMMAND = "phire-eval"
+MANIFEST, METRICS, TABLE = "manifest.json", "metrics.json", "metrics.csv"
+PARTS = "parts"  # a folder
+FIELDS = "fields"  # .nc; no statistic may have this name
+FORMAT, FORMAT_VERSION = "atmodist-evaluation", 1
+
+
+@dataclass(frozen=True)
+class CandidateFacts:
+    """What is known of a candidate.
+
+    Attributes:
+        about: Where its fields come from, in words.
+        num_members: Of an ensemble; 1 if it is none.
+        identity: What decides its fields, as JSON.
+    """
+
+    about: str
+    num_members: int
+    identity: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The results of one statistic for all candidates.
+
+    Attributes:
+        name: Of the statistic.
+        title: Heading in the report.
+        version: Of the statistic.
+        options: Its settings.
+        path: The NetCDF file.
+    """
+
+    name: str
+    title: str
+    version: int
+    options: Mapping[str, Any]
+    path: Path
+
+    @property
+    def dataset(self) -> "xr.Dataset":
+        """The results, read from disk when they are used."""
+        return read_dataset(self.path)
+
+    @property
+    def statistic(self) -> Statistic:
+        """What made it, and draws it."""
+        from evaluation.statistics import known
+
+        return known()[self.name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """An evaluation that is done; its files lie in `folder`.
+
+    Attributes:
+        folder: Where they are.
+        setting: Grid, channels, regions, ...
+        time: Times used.
+        reference: File of the reference.
+        identity: What decides all results beside candidates and statistics, by name.
+        candidates: By name, in order.
+        baseline: The candidate that others are compared with.
+        outcomes: By statistic, in order.
+        rows: All numbers.
+        left_out: Why statistics were left out, by name.
+        notes: What the user should know.
+        config: Of the run.
+    """
+
+    folder: Path
+    setting: Setting
+    time: TimeAxis
+    reference: str
+    identity: Mapping[str, Any]
+    candidates: Mapping[str, CandidateFacts]
+    baseline: str
+    outcomes: Mapping[str, Outcome]
+    rows: Sequence[Row]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> "xr.Dataset":
+        """Fields at the times that are shown, one variable for each channel."""
+        return read_dataset(self.folder / f"{FIELDS}.nc")
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """How all was made, with versions and fingerprints."""
+        return dict(read_json(self.folder / MANIFEST))
+
+    def summary(self) -> str:
+        """What was done, in a few lines."""
+        lines = [
+            f"{len(self.outcomes)} statistics of {len(self.candidates)} candidates "
+            f"({', '.join(self.candidates)}) against {self.reference}, {self.time}"
+        ]
+        lines += [f"note: {note}" for note in self.notes]
+        lines += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
+        return "\n".join(lines)
+
+
+def write_results(results: Results, command: str = COMMAND) -> None:
+    """Writes tables and manifest beside the NetCDF files, which are there already.
+
+    Files of statistics that an earlier run left there, and this one has not, are removed.
+    """
+    folder = results.folder
+    setting = results.setting
+    before = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    for name in set(before.get("statistics", ())) - set(results.outcomes):
+        (folder / f"{Path(name).name}.nc").unlink(missing_ok=True)
+    titles = {name: outcome.title for name, outcome in results.outcomes.items()}
+    write_json(
+        folder / METRICS,
+        {
+            "reference": results.reference,
+            "baseline": results.baseline,
+            "times": _described_times(results.time),
+            "candidates": {
+                name: {"about": facts.about, "members": facts.num_members}
+                for name, facts in results.candidates.items()
+            },
+            "notes": list(results.notes),
+            "left_out": dict(results.left_out),
+            "statistics": nested(results.rows, titles),
+        },
+    )
+    _write_table(folder / TABLE, results.rows)
+    write_manifest(
+        folder / MANIFEST,
+        command=command,
+        config=results.config,
+        seed=setting.seed,
+        inputs={results.reference: str(results.identity.get("reference", ""))},
+        format=FORMAT,
+        version=FORMAT_VERSION,
+        reference=results.reference,
+        identity=dict(results.identity),
+        candidates={name: asdict(facts) for name, facts in results.candidates.items()},
+        baseline=results.baseline,
+        statistics={
+            name: {"title": o.title, "version": o.version, "options": dict(o.options)}
+            for name, o in results.outcomes.items()
+        },
+        left_out=dict(results.left_out),
+        notes=list(results.notes),
+        setting={
+            "grid": described_grid(setting.grid),
+            "channels": [asdict(channel) for channel in setting.channels],
+            "regions": plain_config(dict(setting.regions)),
+            "seed": setting.seed,
+            "radius": setting.radius,
+            "encoder": setting.encoder,
+        },
+        times={"calendar": results.time.calendar, "seconds": results.time.seconds},
+    )
+
+
+def load_results(folder: str | Path) -> Results:
+    """Reads what `write_results` wrote.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is something else, or files are missing.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file():
+        raise FileNotFoundError(f"{folder} holds no results of phire-eval: it has no {MANIFEST}")
+    content = read_json(folder / MANIFEST)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{folder} holds no results of phire-eval, but other things")
+    if content.get("version") != FORMAT_VERSION:
+        raise ValueError(
+            f"{folder}: version {content.get('version')!r} is unknown; this release reads "
+            f"version {FORMAT_VERSION}"
+        )
+    try:
+        return _loaded(folder, content)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder / MANIFEST} is incomplete ({error!r})") from None
+
+
+def require_own(folder: Path) -> None:
+    """Refuses to write into a folder that holds anything but results of ours."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    manifest = folder / MANIFEST
+    content = read_json(manifest) if manifest.is_file() else {}
+    ours = str(content.get("command", "")).startswith(COMMAND) or (folder / PARTS).is_dir()
+    if not ours:
+        raise ValueError(f"{folder} holds other things; choose another --output")
+
+
+def joined(parts: Mapping[str, "xr.Dataset"], calendar: str) -> "xr.Dataset":
+    """Joins the results of candidates along "candidate", and gives times their dates.
+
+    What one of them has and another lacks is NaN there.
+    """
+    import xarray as xr
+
+    variables = {str(name) for dataset in parts.values() for name in dataset.data_vars}
+    aligned = xr.align(*(_dated(d, calendar) for d in parts.values()), join="outer", copy=False)
+    arrays, attributes = {}, {}
+    for name in sorted(variables, key=_order_in(list(aligned))):
+        first = next(dataset[name] for dataset in aligned if name in dataset)
+        having = [
+            dataset[name] if name in dataset else xr.full_like(first, np.nan, dtype=float)
+            for dataset in aligned
+        ]
+        index = xr.DataArray(list(parts), dims="candidate", name="candidate")
+        arrays[name] = xr.concat(
+            having, index, coords="minimal", compat="override", combine_attrs="override"
+        )
+        arrays[name].attrs = dict(first.attrs)
+    for dataset in aligned:
+        attributes.update(dataset.attrs)
+    result = xr.Dataset(arrays, attrs=attributes)
+    for dataset in aligned:  # coordinates that no variable uses, and attributes of the others
+        for key, values in dataset.coords.items():
+            if key not in result.coords:
+                result = result.assign_coords({key: values})
+            result[key].attrs = {**values.attrs, **result[key].attrs}
+    return result
+
+
+def joined_fields(
+    fields: Mapping[str, np.ndarray], seconds: Sequence[int], setting: Setting, calendar: str
+) -> "xr.Dataset":
+    """Fields to be shown, with CF coordinates.
+
+    Args:
+        fields: (channel, time, latitude, longitude) of each candidate, the reference first.
+        seconds: Their times.
+        setting: Grid and channels.
+        calendar: Of the times.
+    """
+    import xarray as xr
+
+    axes = ("candidate", "time", "latitude", "longitude")
+    grid = setting.grid
+    variables = {}
+    for i, channel in enumerate(setting.channels):
+        values = np.stack([field[i] for field in fields.values()])
+        names = {"units": channel.units, "standard_name": channel.standard_name}
+        variables[channel.name] = (axes, values, {k: v for k, v in names.items() if v})
+    north = {"standard_name": "latitude", "units": "degrees_north"}
+    east = {"standard_name": "longitude", "units": "degrees_east"}
+    dataset = xr.Dataset(
+        variables,
+        coords={
+            "candidate": list(fields),
+            "time": np.asarray(seconds, np.int64),
+            "latitude": ("latitude", grid.latitude, north),
+            "longitude": ("longitude", grid.longitude, east),
+        },
+    )
+    return _dated(dataset, calendar)
+
+
+def write_dataset(path: Path, dataset: "xr.Dataset") -> Path:
+    """Writes NetCDF, version 4 if h5netcdf is installed, else version 3; atomically."""
+    dataset = dataset.copy()
+    dataset.attrs = {"Conventions": "CF-1.8", **dataset.attrs}
+    modern = importlib.util.find_spec("h5netcdf") is not None
+    encoding: dict[str, dict[str, Any]] = {}
+    for name, variable in dataset.variables.items():
+        variable.attrs = _plain_attributes(variable.attrs)
+        variable.encoding = {}
+        if variable.dtype.kind in "mM" or (
+            (len(variable) if variable.ndim else 0)
+            and (variable.dtype == object and name == "time")
+        ):
+            kind = "int64" if modern else "float64"  # version 3 has no long integers
+            encoding[str(name)] = {"units": EPOCH_UNITS, "dtype": kind}
+        elif modern and variable.dtype.kind == "f" and variable.size > 1:
+            encoding[str(name)] = {"zlib": True, "complevel": 1, "shuffle": True}
+    dataset.attrs = _plain_attributes(dataset.attrs)
+    with atomic_path(path) as temporary:
+        dataset.to_netcdf(temporary, engine="h5netcdf" if modern else "scipy", encoding=encoding)
+    return path
+
+
+def read_dataset(path: Path) -> "xr.Dataset":
+    """Opens what `write_dataset` wrote; values are read when they are used."""
+    import xarray as xr
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}; run phire-eval again")
+    return xr.open_dataset(path, decode_timedelta=False)
+
+
+def _loaded(folder: Path, content: dict[str, Any]) -> Results:
+    about = content["setting"]
+    grid = grid_of(about["grid"], f"the grid in {folder / MANIFEST}")
+    if grid is None:
+        raise KeyError("grid")
+    setting = Setting(
+        grid=grid,
+        channels=tuple(Channel(**channel) for channel in about["channels"]),
+        regions={
+            name: None if box is None else Region(**box) for name, box in about["regions"].items()
+        },
+        seed=about["seed"],
+        radius=about["radius"],
+        encoder=about["encoder"],
+    )
+    outcomes = {
+        name: Outcome(name=name, path=folder / f"{Path(name).name}.nc", **entry)
+        for name, entry in content["statistics"].items()
+    }
+    return Results(
+        folder=folder,
+        setting=setting,
+        time=TimeAxis(np.array(content["times"]["seconds"]), content["times"]["calendar"]),
+        reference=content["reference"],
+        identity=content["identity"],
+        candidates={name: CandidateFacts(**facts) for name, facts in content["candidates"].items()},
+        baseline=content["baseline"],
+        outcomes=outcomes,
+        rows=_read_rows(folder / METRICS),
+        left_out=content["left_out"],
+        notes=content["notes"],
+        config=content["config"],
+    )
+
+
+def _read_rows(path: Path) -> list[Row]:
+    rows = []
+    for statistic, entry in read_json(path)["statistics"].items():
+        for variable, about in entry["variables"].items():
+            named = {key: about[key] for key in ("long_name", "units", "better")}
+            first = {"statistic": statistic, "variable": variable, **named}
+            rows += [{**first, **values} for values in about["values"]]
+    return rows
+
+
+def _write_table(path: Path, rows: Sequence[Row]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _described_times(time: TimeAxis) -> dict[str, Any]:
+    return {"number": len(time), "first": time.isoformat(0), "last": time.isoformat(-1)}
+
+
+def _dated(dataset: "xr.Dataset", calendar: str) -> "xr.Dataset":
+    """Times as dates, where they are integers yet."""
+    if "time" not in dataset.coords or dataset["time"].dtype.kind != "i":
+        return dataset
+    seconds = dataset["time"].values
+    if calendar == NO_CALENDAR:
+        attributes = {"long_name": "step number", "units": "1"}
+        return dataset.assign_coords(time=("time", seconds, attributes))
+    if calendar in STANDARD_CALENDARS:
+        dates: Any = seconds.astype("datetime64[s]")
+    else:
+        import cftime
+
+        dates = cftime.num2date(seconds, EPOCH_UNITS, calendar=calendar)
+    attributes = {"standard_name": "time", "long_name": "time"}
+    return dataset.assign_coords(time=("time", dates, attributes))
+
+
+def _order_in(datasets: Sequence["xr.Dataset"]) -> Any:
+    """Variables in the order of the first dataset that has them."""
+    order: dict[str, int] = {}
+    for dataset in datasets:
+        for name in dataset.data_vars:
+            order.setdefault(str(name), len(order))
+    return order.__getitem__
+
+
+def _plain_attributes(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes as NetCDF can hold them."""
+    return {
+        str(key): int(value) if isinstance(value, bool | np.bool_) else value
+        for key, value in attributes.items()
+        if value is not None
+    }
