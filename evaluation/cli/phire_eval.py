@@ -13,6 +13,7 @@ from evaluation.configuration import ComparisonConfig, EvaluationConfig
 if TYPE_CHECKING:
     from evaluation.results import Results
 
+REPORT = "evaluation.report"
 LISTS = ("--candidates", "--statistics", "--regions", "--channels", "--picture_times")
 
 
@@ -66,8 +67,8 @@ def _compare(config: ComparisonConfig) -> str:
 def _closing(results: "Results") -> str:
     """Writes the report; says where it is."""
     made = f"{results.folder}/metrics.json"
-    if importlib.util.find_spec("evaluation.report") is not None:
-        report = importlib.import_module("evaluation.report")
+    if importlib.util.find_spec(REPORT) is not None:
+        report = importlib.import_module(REPORT)
         made = str(report.write_report(results))
     return (
         f"{results.summary()}\nWrote {made}. Next: open it, or join runs with phire-eval compare "

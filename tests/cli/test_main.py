@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import evaluation.cli
 import srgan.cli
 from atmodist import __version__
 from atmodist.cli.main import COMMANDS, main
@@ -51,7 +52,8 @@ def test_help_imports_nothing_heavy():
     modules = [f"atmodist.cli.{name}" for name in COMMANDS]
     modules += ["atmodist.cli.rplearn_data", "atmodist.cli.rplearn_train"]
     modules += [f"srgan.cli.{module.name}" for module in pkgutil.iter_modules(srgan.cli.__path__)]
-    assert "srgan.cli.phire_data" in modules
+    modules += [f"evaluation.cli.{m.name}" for m in pkgutil.iter_modules(evaluation.cli.__path__)]
+    assert {"srgan.cli.phire_data", "evaluation.cli.phire_eval"} <= set(modules)
     script = f"""
 import contextlib, importlib, io, sys
 for name in {modules!r}:
