@@ -12,6 +12,7 @@ A candidate is called better or worse than the baseline where the interval leave
 the two are called equal. Beside that stands the reference implementation's rule of 10 %.
 """
 
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from evaluation.statistic import REFERENCE
 if TYPE_CHECKING:
     import xarray as xr
 
-    from evaluation.uncertainty import Difference
+    Difference = Any
 
 Row = dict[str, Any]
 
@@ -54,7 +55,7 @@ class Bootstrap:
     def of_mean(self, series: np.ndarray) -> "Difference | None":
         """Interval and p-value of the mean of a series; None if it is too short to tell."""
         try:
-            from evaluation.uncertainty import difference
+            difference = importlib.import_module("evaluation.uncertainty").difference
         except ImportError:  # until it is there
             return None
         zero = np.zeros_like(series)
@@ -160,7 +161,7 @@ def _against(
     a, b = _mean(own), _mean(other)
     if sign == 1 and a is not None and b is not None and min(a, b) >= 0:
         try:
-            from evaluation.uncertainty import ten_percent_rule
+            ten_percent_rule = importlib.import_module("evaluation.uncertainty").ten_percent_rule
         except ImportError:
             return row
         row["ten_percent"] = VERDICTS[int(ten_percent_rule(np.array(a), np.array(b)))]
