@@ -116,7 +116,7 @@ class GeneratorTraining:
         penalty = ("consistency",) if losses.penalty else ()
         self.columns: tuple[str, ...] = (
             *("loss", *losses.parts, *penalty, "gradient_norm"),
-            *((*GAME, *EXTRA) if config.epochs else ()),
+            *(*GAME, *EXTRA),
         )
         self.shown: tuple[str, ...] = ("loss", "discriminator_loss")
         self._sums = tf.Variable(tf.zeros(len(self.columns) + 1))  # the last one counts steps

@@ -23,8 +23,18 @@ NORMALIZATION = Normalization(
 )
 
 
-def waves(rng, shape, num_waves=12, shortest=5.0):
-    """Random waves no shorter than so many grid points, standard deviation one."""
+def textured(rng, shape, factor):
+    """Waves on the coarse grid, each block of which carries a checkerboard as strong as itself.
+
+    All of it can be told from the block means, but not by interpolation.
+    """
+    coarse = waves(rng, (shape[0] // factor, shape[1] // factor))
+    board = 1 - 2 * (np.add.outer(*map(np.arange, shape)) % 2)
+    return np.kron(coarse, np.ones((factor, factor))) * (1.0 + 0.7 * board)
+
+
+def waves(rng, shape, num_waves=12, shortest=4.0):
+    """Random waves no shorter than so many grid points, standard deviation about one."""
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
     field = np.zeros(shape)
     for _ in range(num_waves):
@@ -58,7 +68,9 @@ def write_records(
             for _ in range(count):
                 row = int(rng.integers((GRID.shape[0] - patch_shape[0]) // factor + 1)) * factor
                 column = int(rng.integers(GRID.shape[1]))
-                high = np.stack([waves(rng, patch_shape) * std for std in normalization.std])
+                high = np.stack(
+                    [textured(rng, patch_shape, factor) * std for std in normalization.std]
+                )
                 if degradation == "normalized":
                     fields = np.moveaxis(normalization(np.moveaxis(high, 0, -1)), -1, 0)
                     low = coarsen(fields, factor, np.ones(patch_shape[0]))
