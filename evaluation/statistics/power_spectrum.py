@@ -1,0 +1,302 @@
+"""Power spectra: how much variance a candidate has at each scale, beside the reference.
+
+On the sphere S_l is the power of degree l (see `evaluation.spherical`), which sums to the area mean
+of f². Of named regions, and of grids that do not cover the sphere, it is power per wavenumber of
+flat, tapered tiles (see `evaluation.spectra`). Low power at small scales is blur; the scale from
+which on it is lost is the effective resolution. Too much of it is noise, which only the difference
+in level, over all scales, notices.
+
+Options:
+    threshold    Ratio to the reference below which a scale counts as lost; 0.5.
+    slope        First and last degree of a power law to be fitted, e.g. [20, 80]; none.
+    side         Of the tiles of regions, km; 2000.
+    taper        Of the tiles: "hann", "tukey" or "none".
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evaluation.accumulation import StepAccumulator, checked_options
+from evaluation.spectra import (
+    WindowedSpectrum,
+    effective_resolution,
+    level_difference,
+    ratio_of,
+    slope,
+)
+from evaluation.spherical import power_per_degree, wavelength
+from evaluation.statistic import GLOBE, Need, Picture, Sample, Setting
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+DEFAULTS = {"threshold": 0.5, "slope": None, "side": 2000.0, "taper": "hann"}
+RING_MEDIAN = 3  # rings; there are fewer of them than degrees
+SERIES = ("total_power", "level_difference", "effective_wavelength")
+
+
+class PowerSpectra(StepAccumulator):
+    """Mean spectra, and what single steps say of resolution."""
+
+    def __init__(self, setting: Setting):
+        super().__init__(setting)
+        self._options = checked_options(setting, DEFAULTS, "power_spectrum")
+        self._threshold = checked_threshold(self._options["threshold"])
+        self._slope = checked_slope(self._options["slope"])
+        self._on_sphere = setting.grid.is_global
+        self._windows = {
+            region: window
+            for region in setting.regions
+            if (region != GLOBE or not self._on_sphere)
+            and (window := _window_of(setting, region, self._options)) is not None
+        }
+
+    def update(self, sample: Sample) -> None:
+        """Adds a time step."""
+        setting = self.setting
+        means: dict[str, np.ndarray] = {}
+        scalars = {
+            name: np.full((len(setting.regions), len(setting.channels)), np.nan) for name in SERIES
+        }
+        for index, region in enumerate(setting.regions):
+            if region == GLOBE and self._on_sphere:
+                power, reference = powers(sample)
+                median = {}
+                scale = wavelength(np.arange(1, power.shape[-1]), setting.radius / 1000)
+            elif region in self._windows:
+                window = self._windows[region]
+                power = window(_cut(sample.candidate, setting, region))
+                same = sample.candidate is sample.reference
+                reference = power if same else window(_cut(sample.reference, setting, region))
+                median = {"width": RING_MEDIAN}
+                scale = 1 / window.wavenumber[1 : window.num_resolved + 1]
+            else:
+                continue
+            means[f"power {region}"], means[f"reference {region}"] = power, reference
+            scalars["total_power"][index] = power.sum(axis=-1)
+            power, reference = power[..., 1 : len(scale) + 1], reference[..., 1 : len(scale) + 1]
+            scalars["level_difference"][index] = level_difference(power, reference)
+            ratio = ratio_of(power, reference)
+            # interpolated in the wavenumber, of which ratios are smooth functions
+            scalars["effective_wavelength"][index] = 1 / effective_resolution(
+                ratio, 1 / scale, self._threshold, **median
+            )
+        self.add(sample.seconds, means, scalars)
+
+    def result(self) -> "xr.Dataset":
+        """Mean spectra with their spread over time and ratio to the reference; numbers per step."""
+        import xarray as xr
+
+        setting = self.setting
+        units = squared(units_of(setting))
+        data = xr.Dataset(
+            coords={
+                "time": self.seconds,
+                "region": list(setting.regions),
+                "channel": [channel.name for channel in setting.channels],
+            }
+        )
+        attributes = {
+            "total_power": ("Power of all resolved scales", units, "reference"),
+            "level_difference": ("Difference of spectra from the reference", "dB", "lower"),
+            "effective_wavelength": ("Effective resolution, wavelength", "km", "lower"),
+        }
+        for name, described in attributes.items():
+            data[name] = ("time", "region", "channel"), self.series(name), _attributes(*described)
+        if self._on_sphere:
+            self._add_sphere(data, units)
+        if self._windows:
+            self._add_windows(data, units)
+        return data
+
+    def _add_sphere(self, data: "xr.Dataset", units: str) -> None:
+        power, reference = self.mean(f"power {GLOBE}"), self.mean(f"reference {GLOBE}")
+        degree = np.arange(power.shape[-1])
+        data.coords["degree"] = degree
+        data.coords["wavelength"] = (
+            "degree",
+            wavelength(degree, self.setting.radius),
+            {"long_name": "Wavelength", "units": "m"},
+        )
+        ratio = ratio_of(power, reference)
+        for name, values, long_name, unit in (
+            ("power_spectrum", power, "Power per degree", units),
+            ("power_spread", self.spread(f"power {GLOBE}"), "Its spread over time", units),
+            ("power_ratio", ratio, "Power over that of the reference", "1"),
+        ):
+            data[name] = ("channel", "degree"), values, _attributes(long_name, unit)
+        resolution = effective_resolution(ratio[..., 1:], degree[1:], self._threshold)
+        data["effective_degree"] = (
+            "channel",
+            resolution,
+            _attributes("Effective resolution, degree", "1", "higher"),
+        )
+        if self._slope is not None:
+            data["spectral_slope"] = (
+                "channel",
+                slope(power, degree, self._slope),
+                _attributes("Exponent of the power spectrum", "1", "reference"),
+            )
+
+    def _add_windows(self, data: "xr.Dataset", units: str) -> None:
+        setting = self.setting
+        longest = max(window.num_resolved for window in self._windows.values())
+        shape = len(setting.regions), len(setting.channels), longest
+        power, reference, spread = np.full((3, *shape), np.nan)
+        wavenumber = np.full((shape[0], longest), np.nan)
+        for index, region in enumerate(setting.regions):
+            if region not in self._windows:
+                continue
+            window = self._windows[region]
+            num = window.num_resolved
+            wavenumber[index, :num] = window.wavenumber[1 : num + 1]
+            power[index, :, :num] = window.density(self.mean(f"power {region}"))[:, 1 : num + 1]
+            spread[index, :, :num] = window.density(self.spread(f"power {region}"))[:, 1 : num + 1]
+            reference[index, :, :num] = window.density(self.mean(f"reference {region}"))[
+                :, 1 : num + 1
+            ]
+        data.coords["wavenumber"] = (
+            ("region", "ring"),
+            wavenumber,
+            {"long_name": "Total wavenumber, 1 / wavelength", "units": "km-1"},
+        )
+        for name, values, long_name, unit in (
+            ("window_spectrum", power, "Power per wavenumber", f"{units} km"),
+            ("window_spread", spread, "Its spread over time", f"{units} km"),
+            ("window_ratio", ratio_of(power, reference), "Power over the reference's", "1"),
+        ):
+            data[name] = ("region", "channel", "ring"), values, _attributes(long_name, unit)
+
+
+def powers(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """S_l of candidate and reference, each (channel, degree)."""
+    power = power_per_degree(sample.modal)
+    if sample.candidate is sample.reference:
+        return power, power
+    return power, power_per_degree(sample.reference_modal)
+
+
+def units_of(setting: Setting) -> str:
+    """Units of all channels, if they have the same; else words for it."""
+    units = {channel.units for channel in setting.channels}
+    return units.pop() or "1" if len(units) == 1 else "channel_units"
+
+
+def squared(units: str) -> str:
+    """The square of CF units: "s-2" for "s-1"."""
+    parts = []
+    for part in units.split():
+        base = part.rstrip("-0123456789")
+        power = 2 * int(part[len(base) :] or 1)
+        parts.append(f"{base}{power}" if base else part)
+    return " ".join(parts)
+
+
+def checked_threshold(threshold: object) -> float:
+    """The option as a number."""
+    if not isinstance(threshold, int | float) or not 0 < threshold < 1:
+        raise ValueError(f"`threshold` must lie between 0 and 1; got {threshold!r}")
+    return float(threshold)
+
+
+def checked_slope(bounds: object) -> tuple[float, float] | None:
+    """The option as two numbers."""
+    if bounds is None:
+        return None
+    if not isinstance(bounds, list | tuple) or len(bounds) != 2 or not 0 < bounds[0] < bounds[1]:
+        raise ValueError(f"`slope` must be two increasing degrees above 0; got {bounds!r}")
+    return float(bounds[0]), float(bounds[1])
+
+
+def _attributes(long_name: str, units: str, better: str | None = None) -> dict[str, str]:
+    attributes = {"long_name": long_name, "units": units}
+    return attributes | ({"better": better} if better else {})
+
+
+def _cut(field: np.ndarray, setting: Setting, region: str) -> np.ndarray:
+    rows, columns = setting.window(region)
+    return np.take(field[..., rows[0] : rows[-1] + 1, :], columns, axis=-1)
+
+
+def _window_of(setting: Setting, region: str, options: dict) -> WindowedSpectrum | None:
+    side = options["side"]
+    if not isinstance(side, int | float) or not side > 0:
+        raise ValueError(f"`side` must be a positive number of km; got {side!r}")
+    if options["taper"] not in ("hann", "tukey", "none"):
+        raise ValueError(f"`taper` must be 'hann', 'tukey' or 'none'; got {options['taper']!r}")
+    rows, columns = setting.window(region)
+    if min(len(rows), len(columns)) < 8:
+        return None  # too small for a spectrum: its numbers are missing
+    return WindowedSpectrum(
+        setting.grid.latitude[rows],
+        setting.grid.longitude[columns],
+        side=float(side),
+        taper=options["taper"],
+        radius=setting.radius,
+    )
+
+
+class PowerSpectrum:
+    """See the module."""
+
+    name = "power_spectrum"
+    title = "Power spectra"
+    needs: frozenset[Need] = frozenset()
+    of_reference = True
+    default = True
+    version = 1
+
+    def accumulator(self, setting: Setting) -> PowerSpectra:
+        """Starts to accumulate; see the module for options."""
+        return PowerSpectra(setting)
+
+    def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
+        """Spectra and their ratios to the reference, for each channel, and each region."""
+        from evaluation.spectra_figures import Lines, spectrum_figure
+
+        for channel in result.channel.values:
+            part = result.sel(channel=channel)
+            if "power_spectrum" in result:
+                degree = result.degree.values[1:]
+                figure = spectrum_figure(
+                    degree,
+                    Lines.of(part.power_spectrum[:, 1:]),
+                    ratios=Lines.of(part.power_ratio[:, 1:]),
+                    name=f"{channel}: power per degree",
+                    units=result.power_spectrum.units,
+                    circumference=float(result.wavelength[1]) * np.sqrt(2) / 1000,
+                )
+                yield Picture(
+                    name=f"power_spectrum_globe_{channel}",
+                    title=f"Power spectrum of {channel}, globe",
+                    caption="Power of each degree, mean over time; its sum is the area mean of "
+                    "the square. Below, its ratio to the reference.",
+                    figure=figure,
+                )
+            if "window_spectrum" not in result:
+                continue
+            for region in result.region.values:
+                local = part.sel(region=region)
+                wavenumber = np.atleast_2d(local.wavenumber.values)[0]
+                known = np.isfinite(wavenumber)
+                if not known.any():
+                    continue
+                yield Picture(
+                    name=f"power_spectrum_{region}_{channel}",
+                    title=f"Power spectrum of {channel}, {region}",
+                    caption="Power per total wavenumber (cycles per km) of tapered tiles from "
+                    "which planes were subtracted, mean over time. Below, its ratio to the "
+                    "reference.",
+                    figure=spectrum_figure(
+                        wavenumber[known],
+                        Lines.of(local.window_spectrum[:, known]),
+                        ratios=Lines.of(local.window_ratio[:, known]),
+                        name=f"{channel}: power per wavenumber",
+                        units=result.window_spectrum.units,
+                    ),
+                )
+
+
+STATISTIC = PowerSpectrum()

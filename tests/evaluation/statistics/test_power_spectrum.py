@@ -1,0 +1,180 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from atmodist.constants import EARTH_RADIUS
+from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
+from atmodist.fields.grid import Grid, make_grid
+from evaluation import plotting
+from evaluation.spherical import degrees, random_modal, synthesis
+from evaluation.statistic import GLOBE, REFERENCE, Region, Sample, Setting
+from evaluation.statistics.power_spectrum import STATISTIC, squared, units_of
+
+CHANNELS = (DIVERGENCE, VORTICITY)
+GRID = make_grid("gauss", 64)
+REGIONS = {
+    GLOBE: None,
+    "pacific": Region(south=-30, north=30, west=140, east=-100),
+    "point": Region(south=0, north=3, west=0, east=3),
+}
+POWER = np.r_[0.0, (1 + np.arange(1, 64) / 10) ** -3.0]
+
+
+def setting(grid=GRID, regions=REGIONS, channels=CHANNELS, **options):
+    return Setting(grid=grid, channels=channels, regions=regions, options=options)
+
+
+def accumulated(candidate, reference, shared, first=0):
+    accumulator = STATISTIC.accumulator(shared)
+    for step, (one, other) in enumerate(zip(candidate, reference, strict=True), first):
+        one = other if candidate is reference else one
+        accumulator.update(
+            Sample(setting=shared, candidate=one, reference=other, seconds=3600 * step)
+        )
+    return accumulator
+
+
+def modal_series(num_steps=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.stack([[random_modal(POWER, rng) for _ in CHANNELS] for _ in range(num_steps)])
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return synthesis(modal_series(), GRID)
+
+
+def test_spectrum_of_a_synthesised_field_is_recovered(truth):
+    result = accumulated(truth, truth, setting()).result()
+    assert_allclose(result.power_spectrum[:, 1:], np.stack([POWER[1:]] * 2), rtol=1e-11)
+    assert result.power_spread.max() < 1e-7 * POWER.max()  # the same each time
+    assert_allclose(result.total_power.sel(region=GLOBE), POWER.sum(), rtol=1e-12)
+    assert_allclose(result.wavelength[1], 2 * np.pi * EARTH_RADIUS / np.sqrt(2))
+
+
+def test_the_identical_candidate_is_perfect(truth):
+    result = accumulated(truth, truth.copy(), setting()).result()
+    assert_allclose(result.power_ratio[:, 1:], 1.0)
+    assert_allclose(result.effective_degree, 63)
+    for region in (GLOBE, "pacific"):
+        assert_allclose(result.level_difference.sel(region=region), 0.0)
+    assert_allclose(result.window_ratio.sel(region="pacific").dropna("ring"), 1.0)
+
+
+def test_blur_loses_power_and_resolution_on_the_globe_and_in_regions(truth):
+    half = 24.5  # where half of the power is left
+    loss = np.exp(-np.log(2) / 2 * (degrees(63) / half) ** 2)
+    blurred = synthesis(modal_series() * loss, GRID)
+    result = accumulated(blurred, truth, setting(side=6000.0)).result()
+    assert_allclose(result.effective_degree, half, atol=0.05)
+    length = 2 * np.pi * EARTH_RADIUS / 1000 / half
+    assert_allclose(result.effective_wavelength.sel(region=GLOBE), length, rtol=0.03)
+    # rings are 1 / 6000 km wide: this lies between the third and the fourth
+    assert_allclose(result.effective_wavelength.sel(region="pacific"), length, rtol=0.15)
+    for region in (GLOBE, "pacific"):
+        assert (result.level_difference.sel(region=region) > 1).all()
+    assert (result.total_power.sel(region=GLOBE) < POWER.sum()).all()
+
+
+def test_noise_does_not_pass_as_resolution_without_being_noticed(truth):
+    gain = np.where(degrees(63) > 40, 2.0, 1.0)
+    result = accumulated(synthesis(modal_series() * gain, GRID), truth, setting()).result()
+    assert_allclose(result.effective_degree, 63)
+    expected = 10 * np.log10(4) * np.sqrt(23 / 63)
+    assert_allclose(result.level_difference.sel(region=GLOBE), expected, rtol=1e-9)
+
+
+def test_turning_both_fields_in_longitude_changes_nothing_global(truth):
+    turned = accumulated(np.roll(truth, 11, -1), truth, setting()).result()
+    assert_allclose(turned.power_ratio[:, 1:], 1.0, rtol=1e-9)
+
+
+def test_parts_merge_to_the_whole(truth):
+    shared = setting()
+    whole = accumulated(0.5 * truth, truth, shared)
+    part = accumulated(0.5 * truth[:1], truth[:1], shared)
+    later = STATISTIC.accumulator(shared)
+    later.restore(accumulated(0.5 * truth[1:], truth[1:], shared, first=1).arrays())
+    part.merge(later)
+    for name, values in whole.result().variables.items():
+        found = part.result()[name].values
+        if values.dtype.kind == "f":
+            assert_allclose(found, values, rtol=1e-10, atol=1e-8, err_msg=name)
+        else:
+            assert (found == values.values).all()
+    assert_allclose(whole.result().power_ratio[:, 1:], 0.25)
+
+
+def test_the_reference_by_itself_is_transformed_once(truth, monkeypatch):
+    from evaluation import spherical
+
+    calls = []
+    analysis = spherical.analysis
+    monkeypatch.setattr(spherical, "analysis", lambda *a: calls.append(1) or analysis(*a))
+    accumulated(truth, truth, setting())
+    assert len(calls) == len(truth)
+
+
+def test_a_grid_that_is_no_sphere_has_spectra_of_itself_and_small_regions_none():
+    grid = Grid(np.linspace(70, 30, 81), np.linspace(-20, 60, 161))
+    regions = {GLOBE: None, "point": Region(south=50, north=51, west=0, east=1)}
+    field = np.random.default_rng(1).normal(size=(4, 2, *grid.shape)).astype(np.float32)
+    result = accumulated(field, field, setting(grid, regions)).result()
+    assert "power_spectrum" not in result
+    assert "effective_degree" not in result
+    assert np.isnan(result.window_spectrum.sel(region="point")).all()
+    assert np.isnan(result.total_power.sel(region="point")).all()
+    # white noise: power per area of wavenumbers is variance times area of a cell
+    found = result.window_spectrum.sel(region=GLOBE) / (2 * np.pi * result.wavenumber[0])
+    height = 0.5 * np.pi * EARTH_RADIUS / 180e3
+    flat = height**2 * np.cos(np.radians(50.0))
+    assert_allclose(found.mean(), flat, rtol=0.05)
+
+
+def test_numbers_say_what_they_are(truth):
+    result = accumulated(truth, truth, setting(slope=[20, 60])).result()
+    for name, values in result.data_vars.items():
+        assert {"long_name", "units"} <= set(values.attrs), name
+        scalar = set(values.dims) <= {"time", "region", "channel"}
+        assert ("better" in values.attrs) == scalar, name
+    assert result.power_spectrum.units == "s-2"
+    assert -3 < result.spectral_slope[0] < -2
+
+
+def test_squares_of_units():
+    assert squared("m s-1") == "m2 s-2"
+    assert squared("1") == "1"
+    assert squared("K") == "K2"
+    assert units_of(setting(channels=(VORTICITY, Channel("u", "m s-1")))) == "channel_units"
+    assert squared("channel_units") == "channel_units2"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 3}, "power_spectrum has no option 'window'; it has side, slope, taper, thr"),
+        ({"threshold": "half"}, "`threshold` must lie between 0 and 1; got 'half'"),
+        ({"slope": [30, 20]}, r"`slope` must be two increasing degrees above 0; got \[30, 20\]"),
+        ({"side": -1}, "`side` must be a positive number of km; got -1"),
+        ({"taper": "box"}, "`taper` must be 'hann', 'tukey' or 'none'; got 'box'"),
+    ],
+)
+def test_wrong_options_are_told(options, message):
+    with pytest.raises(ValueError, match=message):
+        STATISTIC.accumulator(setting(**options))
+
+
+def test_pictures_can_be_drawn_even_of_nothing(truth, tmp_path):
+    import xarray as xr
+
+    parts = [accumulated(f, truth, setting()).result() for f in (truth, 0.3 * truth, 0 * truth)]
+    result = xr.concat(parts, dim=xr.IndexVariable("candidate", [REFERENCE, "weak", "none"]))
+    with plotting.style():
+        pictures = list(STATISTIC.draw(result))
+    assert sorted(picture.name for picture in pictures) == [
+        "power_spectrum_globe_divergence",
+        "power_spectrum_globe_vorticity",
+        "power_spectrum_pacific_divergence",
+        "power_spectrum_pacific_vorticity",
+    ]
+    pictures[1].figure.savefig(tmp_path / "a.png", dpi=40)
