@@ -119,6 +119,22 @@ class Sample:
             return self.modal
         return analysis(self.reference, self.setting.grid)
 
+    @cached_property
+    def gradient(self) -> np.ndarray:
+        """|∇ candidate| in the cells of the grid, per km; see `gradients.gradient_magnitude`."""
+        from evaluation.gradients import gradient_magnitude
+
+        return gradient_magnitude(self.candidate, self.setting.grid, self.setting.radius)
+
+    @cached_property
+    def reference_gradient(self) -> np.ndarray:
+        """The same of the reference."""
+        from evaluation.gradients import gradient_magnitude
+
+        if self.candidate is self.reference:
+            return self.gradient
+        return gradient_magnitude(self.reference, self.setting.grid, self.setting.radius)
+
 
 class Accumulator(Protocol):
     """Sums over time steps, of one candidate."""

@@ -1,0 +1,265 @@
+"""Distributions of all values of a region, and of all gradients: histograms, quantiles, W1.
+
+Fields are weighted by area, gradients by the area of their cells (`evaluation.gradients`). The
+Wasserstein-1 distance to the reference,
+    W1 = ∫ |F_candidate(x) - F_reference(x)| dx,
+is the least mean change of value that turns one distribution into the other, in the units of the
+values. It says nothing about places: it is blind to what is at the wrong place, but not to blur,
+which takes the tails. Per step it compares the two fields of a time; pooled, those of all times.
+
+Sums are kept in `evaluation.histograms`, which needs no range in advance and merges exactly. For
+drawing, and only for that, their weight is put into bins that are fixed by the reference: evenly
+spaced in u = asinh((x - median) / s) with s the half of the distance between the quartiles, thus
+linear in the middle and logarithmic in both tails. The kernel density is Gaussian in u with
+Silverman's bandwidth, 0.9 min(deviation, interquartile range / 1.34) n^(-1/5) of u, for n values
+in all.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from evaluation.averages import windows
+from evaluation.gradients import cell_window
+from evaluation.histograms import Histogram, wasserstein, wasserstein_bound
+from evaluation.series import StepSeries, inverse_units, units_of
+from evaluation.statistic import Need, Picture, Sample, Setting
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+QUANTITIES = ("value", "gradient")
+PROBABILITIES = (1e-4, 1e-3, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 0.9999)
+NUM_BINS = 200
+OWN, AIM = 0, 1  # of the candidate, of the reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsinhAxis:
+    """The coordinate u = asinh((x - middle) / scale): linear in the middle, logarithmic outside.
+
+    Attributes:
+        middle: Median of the reference, in units of x.
+        scale: Half of the distance between its quartiles.
+        low, high: Where the axis ends.
+    """
+
+    middle: float
+    scale: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, reference: Histogram, *, positive: bool) -> Self:
+        """Reaches 1.5 times as far from the median as the reference does.
+
+        Args:
+            reference: Not empty.
+            positive: Whether the axis begins at zero.
+        """
+        low, first, median, third, high = reference.quantiles(np.array([0, 0.25, 0.5, 0.75, 1]))
+        reach = 1.5 * max(high - median, median - low)
+        if reach <= 0:  # constant
+            reach = max(abs(median), 1e-30)
+        return cls(
+            middle=float(median),
+            scale=float(max((third - first) / 2, reach * 1e-6)),
+            low=0.0 if positive else float(median - reach),
+            high=float(median + reach),
+        )
+
+    def edges(self, num_bins: int = NUM_BINS) -> np.ndarray:
+        """Edges of bins that are even in u, ascending. Shape (num_bins + 1,)."""
+        low, high = np.arcsinh((np.array([self.low, self.high]) - self.middle) / self.scale)
+        edges: np.ndarray = self.middle + self.scale * np.sinh(np.linspace(low, high, num_bins + 1))
+        return edges
+
+
+def kernel_density(masses: np.ndarray, edges: np.ndarray, num_values: float) -> np.ndarray:
+    """Gaussian kernel density from the weights in bins of an `AsinhAxis`.
+
+    The kernel works in the coordinate u in which the bins are even, reflects at both ends, so that
+    no weight is lost, and has Silverman's bandwidth.
+
+    Args:
+        masses: Share of the weight in each bin. Shape (bin,).
+        edges: (bin + 1,).
+        num_values: Number of values behind the weights.
+
+    Returns:
+        Per unit of the edges, at the middles of the bins. Shape (bin,).
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    total = masses.sum()
+    if total <= 0:
+        return np.zeros(len(masses))
+    place = np.arange(len(masses))
+    mean = masses @ place / total
+    deviation = np.sqrt(masses @ (place - mean) ** 2 / total)
+    first, third = np.interp([0.25, 0.75], np.cumsum(masses) / total, place)
+    spread = min(deviation, (third - first) / 1.34) if third > first else deviation
+    bandwidth = 0.9 * spread * max(num_values, 1.0) ** -0.2
+    smooth = gaussian_filter1d(masses, bandwidth, mode="reflect") if bandwidth > 0.01 else masses
+    return smooth / np.diff(edges)
+
+
+class DistributionAccumulator:
+    """Histograms of the candidate and the reference, and their distance at each step."""
+
+    def __init__(self, setting: Setting):
+        self._setting = setting
+        self._windows = windows(setting)
+        self._cells = [cell_window(window, setting.grid) for window in self._windows]
+        self._series = StepSeries(QUANTITIES, setting)
+        shape = (2, len(QUANTITIES), len(setting.regions), len(setting.channels))
+        self._histograms = {index: Histogram() for index in np.ndindex(*shape)}
+
+    def update(self, sample: Sample) -> None:
+        """Adds a time step."""
+        fields = (
+            (sample.candidate, sample.reference, self._windows),
+            (sample.gradient, sample.reference_gradient, self._cells),
+        )
+        distances = np.zeros((len(QUANTITIES), *self._shape))
+        for quantity, (field, aim, parts) in enumerate(fields):
+            for region, channel in np.ndindex(*self._shape):
+                part = parts[region]
+                own = Histogram()
+                own.update(part.of(field[channel]), part.weights)
+                self._histograms[OWN, quantity, region, channel].merge(own)
+                if aim is not field:
+                    other = Histogram()
+                    other.update(part.of(aim[channel]), part.weights)
+                    distances[quantity, region, channel] = wasserstein(own, other)
+                    own = other
+                self._histograms[AIM, quantity, region, channel].merge(own)
+        self._series.append(sample.seconds, distances)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return len(self._windows), len(self._setting.channels)
+
+    def merge(self, later: Self) -> None:
+        """Adds what another one has seen later in time."""
+        self._series.merge(later._series)
+        for index, histogram in self._histograms.items():
+            histogram.merge(later._histograms[index])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For `restore`."""
+        arrays = self._series.arrays()
+        for index, histogram in self._histograms.items():
+            for name, array in histogram.arrays().items():
+                arrays[f"{name}_{'_'.join(map(str, index))}"] = array
+        return arrays
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes up what `arrays` returned."""
+        self._series.restore(arrays)
+        for index, histogram in self._histograms.items():
+            suffix = "_".join(map(str, index))
+            histogram.restore({name: arrays[f"{name}_{suffix}"] for name in ("powers", "rows")})
+
+    def result(self) -> "xr.Dataset":
+        """Distances, quantiles, and densities in bins that the reference decides."""
+        dataset = self._series.dataset()
+        u = units_of(self._setting)
+        what = {"value": ("values", u, ""), "gradient": ("gradients", f"{u} km-1", "gradient_")}
+        dataset.coords["probability"] = list(PROBABILITIES)
+        for number, quantity in enumerate(QUANTITIES):
+            plural, units, prefix = what[quantity]
+            long_name = f"Wasserstein-1 distance to the reference's {plural}"
+            dataset[f"{prefix}wasserstein"] = (
+                ("time", "region", "channel"),
+                self._series.values(quantity),
+                {"long_name": f"{long_name} at each step", "units": units, "better": "lower"},
+            )
+            pooled = self._tabulate(number)
+            dataset[f"pooled_{prefix}wasserstein"] = (
+                ("region", "channel"),
+                pooled["distance"],
+                {"long_name": f"{long_name}, all steps", "units": units, "better": "lower"},
+            )
+            for name, dimension, long_name, unit in (
+                ("bound", "side", "largest error of the pooled distance", units),
+                ("quantile", "probability", f"quantiles of the {plural}", units),
+                ("edges", "edge", "edges of the bins", units),
+                ("axis", "parameter", "middle and scale of asinh, in which bins are even", units),
+                ("density", "bin", f"density of the {plural}", inverse_units(units)),
+                ("kernel_density", "bin", f"kernel density of the {plural}", inverse_units(units)),
+            ):
+                dataset[f"{prefix}{name}"] = (
+                    ("region", "channel", dimension),
+                    pooled[name],
+                    {"long_name": long_name, "units": unit},
+                )
+        return dataset
+
+    def _tabulate(self, quantity: int) -> dict[str, np.ndarray]:
+        """All that `result` says of one quantity, each with leading axes (region, channel)."""
+        sizes = {"distance": (), "bound": (1,), "quantile": (len(PROBABILITIES),)}
+        sizes |= {
+            "axis": (2,),
+            "edges": (NUM_BINS + 1,),
+            "density": (NUM_BINS,),
+            "kernel_density": (NUM_BINS,),
+        }
+        table = {name: np.full(self._shape + size, np.nan) for name, size in sizes.items()}
+        if not len(self._series):
+            return table
+        for index in np.ndindex(*self._shape):
+            own, aim = (self._histograms[(side, quantity, *index)] for side in (OWN, AIM))
+            part = (self._windows, self._cells)[quantity][index[0]]
+            num_values = len(part.rows) * len(part.columns) * len(self._series)
+            axis = AsinhAxis.of(aim, positive=QUANTITIES[quantity] == "gradient")
+            edges = axis.edges()
+            masses = own.masses(edges)
+            table["distance"][index] = wasserstein(own, aim)
+            table["bound"][index] = wasserstein_bound(own, aim)
+            table["quantile"][index] = own.quantiles(np.array(PROBABILITIES))
+            table["edges"][index] = edges
+            table["axis"][index] = axis.middle, axis.scale
+            table["density"][index] = masses / np.diff(edges)
+            table["kernel_density"][index] = kernel_density(masses, edges, num_values)
+        return table
+
+
+class Distributions:
+    """See the module."""
+
+    name = "distributions"
+    title = "Distributions"
+    needs: frozenset[Need] = frozenset()
+    of_reference = True
+    default = True
+    version = 1
+
+    def accumulator(self, setting: Setting) -> DistributionAccumulator:
+        """Starts to accumulate; there are no options."""
+        if setting.options:
+            raise ValueError(f"`distributions` has no options; got {', '.join(setting.options)}")
+        return DistributionAccumulator(setting)
+
+    def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
+        """Densities of values and gradients, for each region and channel."""
+        from evaluation.drawing import densities
+
+        for region in result.region.values:
+            for channel in result.channel.values:
+                yield Picture(
+                    name=f"distributions_{region}_{channel}",
+                    title=f"Distribution of {channel}, {region}",
+                    caption=(
+                        "Density of all values (left) and of the magnitudes of all gradients "
+                        "(right), by area, on logarithmic axes; the horizontal axis is linear "
+                        "between the quartiles. Lines are kernel estimates, faint steps the "
+                        "histogram."
+                    ),
+                    figure=densities(result.sel(region=region, channel=channel)),
+                )
+
+
+STATISTIC = Distributions()

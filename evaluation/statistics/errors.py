@@ -1,0 +1,182 @@
+"""Errors against the reference at each step: squared, absolute, bias, correlation, total variation.
+
+With the area-weighted mean ⟨·⟩ over a region, candidate c and reference r,
+    MSE = ⟨(c - r)²⟩,   RMSE = √MSE,   MAE = ⟨|c - r|⟩,   bias = ⟨c - r⟩,
+    correlation = ⟨c' r'⟩ / √(⟨c'²⟩ ⟨r'²⟩)    with c' = c - ⟨c⟩: of the fields themselves, not of
+                                              their departures from a climatology,
+so that MSE = bias² + ⟨c'²⟩ + ⟨r'²⟩ - 2 ⟨c' r'⟩. These reward blur: what is smooth where it is not
+sure errs less. Total variation TV(f) = ⟨|∇f|⟩ does not: noise raises it above the reference's and
+blur lowers it, and |TV(c) - TV(r)| is zero only between the two. Gradients know the sphere and the
+seam (`evaluation.gradients`), and are in units per km.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from evaluation.averages import area_mean, row_blocks, windows
+from evaluation.gradients import cell_window
+from evaluation.series import StepSeries, squared_units, units_of
+from evaluation.statistic import Need, Picture, Sample, Setting
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+NAMES = (
+    "mse",
+    "rmse",
+    "mae",
+    "bias",
+    "correlation",
+    "total_variation",
+    "total_variation_difference",
+)
+DRAWN = ("rmse", "mae", "bias", "correlation", "total_variation")
+LONG_NAMES = {
+    "mse": "mean squared error",
+    "rmse": "root mean squared error",
+    "mae": "mean absolute error",
+    "bias": "bias",
+    "correlation": "correlation with the reference",
+    "total_variation": "total variation",
+    "total_variation_difference": "absolute difference of total variation",
+}
+
+
+def area_errors(
+    candidate: np.ndarray, reference: np.ndarray, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    """MSE, RMSE, MAE, bias and correlation over the area.
+
+    Args:
+        candidate: (channel, latitude, longitude), in units u.
+        reference: The same.
+        weights: (latitude, 1), with sum one over all points.
+
+    Returns:
+        By name, each of shape (channel,) in float64; u² for "mse", 1 for "correlation", u else. The
+        correlation with what does not vary is NaN.
+    """
+    mean_c, mean_r = area_mean(candidate, weights), area_mean(reference, weights)
+    channels, num_rows, num_columns = candidate.shape
+    rows = np.empty((6, channels, num_rows))
+    for block in row_blocks(num_rows, num_columns):
+        c = candidate[:, block] - mean_c[:, None, None]
+        r = reference[:, block] - mean_r[:, None, None]
+        rows[0, :, block] = np.einsum("crl,crl->cr", c, c)
+        rows[1, :, block] = np.einsum("crl,crl->cr", r, r)
+        rows[2, :, block] = np.einsum("crl,crl->cr", c, r)
+        error = np.subtract(candidate[:, block], reference[:, block], dtype=np.float64)
+        rows[3, :, block] = np.einsum("crl,crl->cr", error, error)
+        rows[4, :, block] = error.sum(axis=-1)
+        rows[5, :, block] = np.abs(error, out=error).sum(axis=-1)
+    variance_c, variance_r, covariance, mse, bias, mae = rows @ weights[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = covariance / (np.sqrt(variance_c) * np.sqrt(variance_r))
+    return {
+        "mse": mse,
+        "rmse": np.sqrt(mse),
+        "mae": mae,
+        "bias": bias,
+        "correlation": np.clip(correlation, -1.0, 1.0),
+    }
+
+
+class ErrorAccumulator:
+    """The numbers of every step."""
+
+    def __init__(self, setting: Setting):
+        self._setting = setting
+        self._windows = windows(setting)
+        self._cells = [cell_window(window, setting.grid) for window in self._windows]
+        self._series = StepSeries(NAMES, setting)
+
+    def update(self, sample: Sample) -> None:
+        """Adds a time step."""
+        slopes, reference_slopes = sample.gradient, sample.reference_gradient
+        values = np.empty((len(NAMES), len(self._windows), len(sample.candidate)))
+        for index, (window, cells) in enumerate(zip(self._windows, self._cells, strict=True)):
+            errors = area_errors(
+                window.of(sample.candidate), window.of(sample.reference), window.weights
+            )
+            variation = area_mean(cells.of(slopes), cells.weights)
+            expected = area_mean(cells.of(reference_slopes), cells.weights)
+            errors["total_variation"] = variation
+            errors["total_variation_difference"] = np.abs(variation - expected)
+            values[:, index] = [errors[name] for name in NAMES]
+        self._series.append(sample.seconds, values)
+
+    def merge(self, later: Self) -> None:
+        """Adds what another one has seen later in time."""
+        self._series.merge(later._series)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For `restore`."""
+        return self._series.arrays()
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes up what `arrays` returned."""
+        self._series.restore(arrays)
+
+    def result(self) -> "xr.Dataset":
+        """Time series (time, region, channel)."""
+        u = units_of(self._setting)
+        units = {"mse": squared_units(u), "correlation": "1"}
+        units |= dict.fromkeys(("total_variation", "total_variation_difference"), f"{u} km-1")
+        better = {
+            "correlation": "higher",
+            "bias": "reference",
+            "total_variation": "reference",
+        }
+        dataset = self._series.dataset()
+        for name in NAMES:
+            dataset[name] = (
+                ("time", "region", "channel"),
+                self._series.values(name),
+                {
+                    "long_name": LONG_NAMES[name],
+                    "units": units.get(name, u),
+                    "better": better.get(name, "lower"),
+                },
+            )
+        return dataset
+
+
+class Errors:
+    """See the module."""
+
+    name = "errors"
+    title = "Errors"
+    needs: frozenset[Need] = frozenset()
+    of_reference = True  # its bias is zero, and its total variation is the aim
+    default = True
+    version = 1
+
+    def accumulator(self, setting: Setting) -> ErrorAccumulator:
+        """Starts to accumulate; there are no options."""
+        if setting.options:
+            raise ValueError(f"`errors` has no options; got {', '.join(setting.options)}")
+        return ErrorAccumulator(setting)
+
+    def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
+        """Time series for each region, smoothed, with the single steps behind."""
+        from evaluation.drawing import time_series
+
+        if result.sizes["time"] < 2:
+            return
+        for region in result.region.values:
+            for channel in result.channel.values:
+                part = result.sel(region=region, channel=channel)
+                yield Picture(
+                    name=f"errors_{region}_{channel}",
+                    title=f"Errors of {channel}, {region}",
+                    caption=(
+                        "Area-weighted errors at each step (thin) and their running means over a "
+                        "20th of the series (thick)."
+                    ),
+                    figure=time_series(part, DRAWN),
+                )
+
+
+STATISTIC = Errors()

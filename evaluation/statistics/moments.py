@@ -1,0 +1,263 @@
+"""Mean, standard deviation, skewness and kurtosis: maps over time, and numbers over space.
+
+With the central moments m_k = E[(x - E x)^k],
+    standard deviation = √m2,    skewness = m3 / m2^(3/2),    kurtosis = m4 / m2²  (Gauss: 3).
+
+Maps take E over time at each point (division by the number of steps, not by one less). Numbers take
+it over the area of a region, at each step; the pooled ones over area and time, of all values
+together. A field that is too smooth shows it in a standard deviation and a kurtosis that are too
+small, where mean squared errors would praise it.
+
+Moments are updated step by step and merged as Pébay (2008, Sandia report SAND2008-6212) writes
+them, in float64, without the cancellation of sums of powers.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from evaluation.averages import area_mean, row_blocks, windows
+from evaluation.series import StepSeries, units_of
+from evaluation.statistic import REFERENCE, Need, Picture, Sample, Setting
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+NAMES = ("mean", "standard_deviation", "skewness", "kurtosis")
+CENTRAL = ("m1", "m2", "m3", "m4")  # mean and central moments, per step
+
+
+def standardized(central: np.ndarray) -> np.ndarray:
+    """Mean, standard deviation, skewness, kurtosis from mean and central moments.
+
+    Args:
+        central: (4, ...): E x, m2, m3, m4.
+
+    Returns:
+        The same shape. Skewness and kurtosis of what does not vary are NaN.
+    """
+    mean, m2, m3, m4 = central
+    deviation = np.sqrt(m2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack([mean, deviation, (m3 / m2) / deviation, (m4 / m2) / m2])
+
+
+def area_moments(field: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean and central moments over the area.
+
+    Args:
+        field: (channel, latitude, longitude).
+        weights: (latitude, 1), with sum one over all points.
+
+    Returns:
+        E x, m2, m3, m4: shape (4, channel), float64.
+    """
+    mean = area_mean(field, weights)
+    channels, num_rows, num_columns = field.shape
+    rows = np.empty((3, channels, num_rows))
+    for block in row_blocks(num_rows, num_columns):
+        d = field[:, block] - mean[:, None, None]
+        square = d * d
+        rows[0, :, block] = square.sum(axis=-1)
+        rows[1, :, block] = np.einsum("crl,crl->cr", square, d)
+        rows[2, :, block] = np.einsum("crl,crl->cr", square, square)
+    return np.concatenate([mean[None], rows @ weights[:, 0]])
+
+
+def pooled(central: np.ndarray) -> np.ndarray:
+    """Central moments of groups of equal weight taken together.
+
+    With δ = mean of a group - mean of all, averaged over groups:
+        m2 = m2 + δ²,   m3 = m3 + 3 δ m2 + δ³,   m4 = m4 + 4 δ m3 + 6 δ² m2 + δ⁴.
+
+    Args:
+        central: (4, group, ...): E x, m2, m3, m4 of each group.
+
+    Returns:
+        (4, ...): the same of all values together.
+    """
+    mean, m2, m3, m4 = central
+    total = mean.mean(axis=0)
+    d = mean - total
+    return np.stack(
+        [
+            total,
+            (m2 + d**2).mean(axis=0),
+            (m3 + 3 * d * m2 + d**3).mean(axis=0),
+            (m4 + 4 * d * m3 + 6 * d**2 * m2 + d**4).mean(axis=0),
+        ]
+    )
+
+
+class TimeMoments:
+    """Mean and central moments over time at each point; parts merge exactly up to rounding."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sums: np.ndarray = np.zeros((4, 0))  # mean; sums of (x - mean)^k for k = 2, 3, 4
+
+    def update(self, field: np.ndarray) -> None:
+        """Adds one step: (channel, latitude, longitude), the same shape every time."""
+        channels, rows, columns = field.shape
+        if not self.count:
+            self._sums = np.zeros((4, *field.shape))
+        self.count += 1
+        n = self.count
+        for channel in range(channels):
+            for block in row_blocks(rows, columns):
+                mean, s2, s3, s4 = self._sums[:, channel, block]
+                delta = field[channel, block] - mean
+                step = delta / n
+                square = step * step
+                delta *= step
+                delta *= n - 1  # the growth of s2
+                mean += step
+                s4 += square * (delta * (n * n - 3 * n + 3) + 6 * s2) - 4 * step * s3
+                s3 += step * (delta * (n - 2) - 3 * s2)
+                s2 += delta
+
+    def merge(self, other: Self) -> None:
+        """Adds all that another one has seen."""
+        if not other.count:
+            return
+        if not self.count:
+            self.count, self._sums = other.count, other._sums.copy()
+            return
+        a, b = self.count, other.count
+        n = a + b
+        _, channels, rows, columns = self._sums.shape
+        for channel in range(channels):
+            for block in row_blocks(rows, columns):
+                mean, s2, s3, s4 = self._sums[:, channel, block]
+                mean_b, s2_b, s3_b, s4_b = other._sums[:, channel, block]
+                delta = mean_b - mean
+                d = delta / n
+                product = delta * d * (a * b)
+                s4 += s4_b + product * d * d * (a * a - a * b + b * b)
+                s4 += 6 * d * d * (a * a * s2_b + b * b * s2) + 4 * d * (a * s3_b - b * s3)
+                s3 += s3_b + product * d * (a - b) + 3 * d * (a * s2_b - b * s2)
+                s2 += s2_b + product
+                mean += b * d
+        self.count = n
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For `restore`."""
+        return {"count": np.array(self.count), "sums": self._sums}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes up what `arrays` returned."""
+        self.count, self._sums = int(arrays["count"]), np.array(arrays["sums"])
+
+    def central(self) -> np.ndarray:
+        """E x, m2, m3, m4 over time. Shape (4, channel, latitude, longitude)."""
+        return np.concatenate([self._sums[:1], self._sums[1:] / max(self.count, 1)])
+
+
+class MomentAccumulator:
+    """Moments of the candidate over time at each point, and over area at each step."""
+
+    def __init__(self, setting: Setting):
+        self._setting = setting
+        self._windows = windows(setting)
+        self._series = StepSeries(CENTRAL, setting)
+        self._maps = TimeMoments()
+
+    def update(self, sample: Sample) -> None:
+        """Adds a time step."""
+        field = sample.candidate
+        numbers = [area_moments(window.of(field), window.weights) for window in self._windows]
+        self._series.append(sample.seconds, np.stack(numbers, axis=1))
+        self._maps.update(field)
+
+    def merge(self, later: Self) -> None:
+        """Adds what another one has seen later in time."""
+        self._series.merge(later._series)
+        self._maps.merge(later._maps)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For `restore`."""
+        return self._series.arrays() | self._maps.arrays()
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes up what `arrays` returned."""
+        self._series.restore(arrays)
+        self._maps.restore(arrays)
+
+    def result(self) -> "xr.Dataset":
+        """Numbers per step and pooled, and maps (float32)."""
+        units = units_of(self._setting)
+        dataset = self._series.dataset()
+        central = np.stack([self._series.values(name) for name in CENTRAL])
+        for name, values in zip(NAMES, standardized(central), strict=True):
+            dataset[name] = (
+                ("time", "region", "channel"),
+                values,
+                _attributes(name, "over the area at each step", units),
+            )
+        for name, values in zip(NAMES, standardized(pooled(central)), strict=True):
+            if name != "mean":  # the same as the mean over time of the means
+                dataset[f"pooled_{name}"] = (
+                    ("region", "channel"),
+                    values,
+                    _attributes(name, "over area and time", units),
+                )
+        grid = self._setting.grid
+        dataset.coords.update({"latitude": grid.latitude, "longitude": grid.longitude})
+        for name, values in zip(NAMES, standardized(self._maps.central()), strict=True):
+            dataset[f"{name}_map"] = (
+                ("channel", "latitude", "longitude"),
+                values.astype(np.float32),
+                _attributes(name, "over time", units),
+            )
+        return dataset
+
+
+def _attributes(name: str, over: str, units: str) -> dict[str, str]:
+    return {
+        "long_name": f"{name.replace('_', ' ')} {over}",
+        "units": units if name in ("mean", "standard_deviation") else "1",
+        "better": "reference",
+    }
+
+
+class Moments:
+    """See the module."""
+
+    name = "moments"
+    title = "Moments"
+    needs: frozenset[Need] = frozenset()
+    of_reference = True
+    default = True
+    version = 1
+
+    def accumulator(self, setting: Setting) -> MomentAccumulator:
+        """Starts to accumulate; there are no options."""
+        if setting.options:
+            raise ValueError(f"`moments` has no options; got {', '.join(setting.options)}")
+        return MomentAccumulator(setting)
+
+    def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
+        """A figure for each channel and moment: the reference, and what candidates differ by."""
+        from evaluation.drawing import maps_beside_reference
+
+        steps = result.sizes["time"]
+        for channel in result.channel.values:
+            for name in NAMES:
+                if steps < {"mean": 1, "standard_deviation": 2}.get(name, 8):
+                    continue  # skewness of few steps says nothing
+                title = f"{name.replace('_', ' ').capitalize()} of {channel}"
+                yield Picture(
+                    name=f"{name}_{channel}",
+                    title=title,
+                    caption=(
+                        f"{title} over {steps} steps at each point: of the reference where it is "
+                        "described, and candidates minus reference."
+                    ),
+                    figure=maps_beside_reference(
+                        result[f"{name}_map"].sel(channel=channel), title, REFERENCE
+                    ),
+                )
+
+
+STATISTIC = Moments()
