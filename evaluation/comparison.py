@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from atmodist.locking import locked
 from atmodist.outputs import plain_config
 from evaluation.configuration import ComparisonConfig
+from evaluation.datasets import write_dataset
 from evaluation.numbers import Bootstrap, numbers
 from evaluation.results import (
     COMMAND,
@@ -21,7 +22,6 @@ from evaluation.results import (
     Results,
     load_results,
     require_own,
-    write_dataset,
     write_results,
 )
 from evaluation.statistic import REFERENCE

@@ -1,18 +1,13 @@
-"""Runs an evaluation: blocks of time over worker processes, merged in the order of time.
+"""Runs an evaluation: from a configuration to a folder of results.
 
-The unit of work is one candidate over one block of times, with all statistics, so that each field
-is read once. A unit depends on nothing but the plan: it may run in any process. What units return
-is merged in the order of time whatever the number of workers, and kept (`evaluation.parts`) every
-now and then. Memory holds the sums of one candidate and those of the units under way.
+What units of work return (`evaluation.computation`) is merged in the order of time whatever the
+number of workers, and kept (`evaluation.parts`) every now and then, so that a run goes on where it
+was and computes only what is new. Memory holds the sums of one candidate and those of the units
+under way, however many times there are.
 """
 
-import os
 import time as clock
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +18,10 @@ from atmodist.fields.time_axis import TimeAxis
 from atmodist.ingestion.sources import file_fingerprint
 from atmodist.locking import locked
 from atmodist.outputs import digest, fingerprint, plain_config
-from atmodist.workers import worker_pool
 from evaluation.candidates import Inputs, Sources, matched_times, open_sources
+from evaluation.computation import Arrays, Plan, Unit, compute, read_fields
 from evaluation.configuration import EvaluationConfig
+from evaluation.datasets import joined, joined_fields, write_dataset
 from evaluation.numbers import Bootstrap, numbers
 from evaluation.parts import Parts
 from evaluation.regions import with_globe
@@ -36,66 +32,16 @@ from evaluation.results import (
     CandidateFacts,
     Outcome,
     Results,
-    joined,
-    joined_fields,
     require_own,
-    write_dataset,
     write_results,
 )
-from evaluation.statistic import REFERENCE, Accumulator, Sample, Setting, Statistic
+from evaluation.statistic import REFERENCE, Accumulator, Setting, Statistic
 from evaluation.statistics import known
 
 FORMAT = 1  # of parts; raised when they mean something else
-MANY_BLOCKS = 16  # blocks of a candidate, at least, so that there is work for all cores
-MAX_BLOCK = 32  # times in a block
 SAVE_SECONDS = 30.0  # between two times that sums are kept
 SAVE_SHARE = 0.1  # of the run that may be spent on keeping them
-THREADS = (
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "DUCC0_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-)  # fmt: skip
 LOCK = ".lock"
-Arrays = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """All that a unit of work depends on; pickles.
-
-    Attributes:
-        inputs: What to open.
-        setting: What all statistics have in common.
-        seconds: Times used. Shape (time,).
-        statistics: By name.
-        options: Of each statistic, by its name.
-    """
-
-    inputs: Inputs
-    setting: Setting
-    seconds: np.ndarray
-    statistics: Mapping[str, Statistic]
-    options: Mapping[str, Mapping[str, Any]]
-
-    @cached_property
-    def blocks(self) -> list[np.ndarray]:
-        """The times in blocks; they depend on the number of times alone."""
-        num = len(self.seconds)
-        size = min(-(-num // MANY_BLOCKS), MAX_BLOCK)
-        return [self.seconds[first : first + size] for first in range(0, num, size)]
-
-    def accumulator(self, name: str) -> Accumulator:
-        """A new accumulator of a statistic."""
-        setting = replace(self.setting, options=dict(self.options.get(name, {})))
-        return self.statistics[name].accumulator(setting)
-
-
-@dataclass(frozen=True)
-class Unit:
-    """Work for one process: statistics of one candidate over one block."""
-
-    candidate: str
-    block: int
-    names: tuple[str, ...]
 
 
 def evaluate(
@@ -240,6 +186,7 @@ class _Run:
             about = {
                 "candidate": self.identities.get(candidate, REFERENCE),
                 "statistic": [name, statistic.version, plan.options[name]],
+                "block": len(plan.blocks[0]),
             }
             found[name] = digest({**self.common, **about})
         return found
@@ -262,7 +209,7 @@ class _Run:
             identity = digest({**self.common, "candidate": who, "shown": shown})
             _, kept = self.parts.load("fields", identity)
             if "fields" not in kept:
-                values = [_read(self.sources, candidate, second)[0] for second in shown]
+                values = [read_fields(self.sources, candidate, second)[0] for second in shown]
                 kept = {"fields": np.stack(values, axis=1)}
                 self.parts.save("fields", identity, 1, kept)
             fields[candidate] = kept["fields"]
@@ -344,117 +291,6 @@ class _Tasks:
         accumulator = self.plan.accumulator(name)
         accumulator.restore(arrays)
         return accumulator
-
-
-def compute(
-    plan: Plan, units: Sequence[Unit], config: EvaluationConfig, sources: Sources
-) -> Iterator[tuple[Unit, dict[str, Arrays]]]:
-    """Computes units in this process, in several, or on a cluster.
-
-    Yields:
-        Each unit, in order, with what its accumulators hold.
-    """
-    cores = len(os.sched_getaffinity(0))
-    workers = min(config.workers or cores, len(units))
-    if config.scheduler is not None and units:
-        with _cluster(config.scheduler) as (submit, workers):
-            yield from _in_order(plan, units, submit, workers)
-    elif workers > 1:
-        with (
-            _environment(max(1, cores // workers)),
-            worker_pool(workers, _start_worker, config.encoder is not None) as submit,
-        ):
-            yield from _in_order(plan, units, submit, workers)
-    else:
-        for unit in units:
-            yield unit, compute_unit(plan, unit, sources)
-
-
-def compute_unit(plan: Plan, unit: Unit, sources: Sources) -> dict[str, Arrays]:
-    """Reads the fields of a block and hands them to all its statistics."""
-    sums = {name: plan.accumulator(name) for name in unit.names}
-    for second in map(int, plan.blocks[unit.block]):
-        candidate, members = _read(sources, unit.candidate, second)
-        sample = Sample(
-            setting=plan.setting,
-            candidate=candidate,
-            reference=sources.reference.read(second),
-            seconds=second,
-            members=members,
-        )
-        for accumulator in sums.values():
-            accumulator.update(sample)
-    return {name: accumulator.arrays() for name, accumulator in sums.items()}
-
-
-def _read(sources: Sources, candidate: str, second: int) -> tuple[np.ndarray, np.ndarray | None]:
-    if candidate == REFERENCE:
-        return sources.reference.read(second), None
-    return sources.read(candidate, second)
-
-
-def _in_order(
-    plan: Plan, units: Sequence[Unit], submit: Callable[..., Any], workers: int
-) -> Iterator[tuple[Unit, dict[str, Arrays]]]:
-    """Keeps workers busy; results wait for those before them, so few are ever under way."""
-    left = deque(units)
-    waiting: deque[tuple[Unit, Any]] = deque()
-    while left or waiting:
-        while left and len(waiting) < workers + 2:
-            unit = left.popleft()
-            waiting.append((unit, submit(_work, plan, unit)))
-        unit, future = waiting.popleft()
-        yield unit, future.result()
-
-
-_opened: dict[str, tuple[Sources, ExitStack]] = {}  # of a worker: the inputs of its latest plan
-
-
-def _work(plan: Plan, unit: Unit) -> dict[str, Arrays]:
-    key = digest(plain_config(plan.inputs))
-    if key not in _opened:
-        for _, stack in _opened.values():
-            stack.close()
-        _opened.clear()
-        stack = ExitStack()
-        _opened[key] = stack.enter_context(open_sources(plan.inputs)), stack
-    return compute_unit(plan, unit, _opened[key][0])
-
-
-def _start_worker(needs_tensorflow: bool) -> None:
-    if needs_tensorflow:
-        from atmodist.cli.common import load_tensorflow
-
-        load_tensorflow()
-
-
-@contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """Lets worker processes share the cores and the memory of an accelerator."""
-    added = {name: str(threads) for name in THREADS} | {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    added = {name: value for name, value in added.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
-
-
-@contextmanager
-def _cluster(address: str) -> Iterator[tuple[Callable[..., Any], int]]:
-    """Yields what submits work to a cluster, and how many workers it has."""
-    try:
-        from dask.distributed import Client
-    except ImportError:
-        raise ValueError("--scheduler needs dask.distributed: pip install distributed") from None
-    try:
-        client = Client(address, timeout="10s")
-    except OSError as error:
-        raise ValueError(f"there is no dask scheduler at {address} ({error})") from None
-    with client:
-        num = len(client.scheduler_info()["workers"])
-        yield (lambda *work: client.submit(*work, pure=False)), max(num, 1)
 
 
 def _chosen(config: EvaluationConfig, known: Mapping[str, Statistic]) -> dict[str, Statistic]:

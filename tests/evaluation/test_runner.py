@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from atmodist.outputs import read_json
-from evaluation import runner
+from evaluation import computation, runner
 from evaluation.configuration import EvaluationConfig
 from evaluation.results import load_results
 from evaluation.runner import evaluate
@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_and_ends_as_the_whole_one(files, tmp_path, calls, 
     assert calls() == 3 * 20
     monkeypatch.setattr(runner, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(runner, "SAVE_SHARE", np.inf)
-    original, done = runner.compute_unit, []
+    original, done = computation.compute_unit, []
 
     def dying(*arguments):
         if len(done) == 13:
@@ -91,12 +91,12 @@ def test_a_killed_run_goes_on_and_ends_as_the_whole_one(files, tmp_path, calls, 
         done.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(runner, "compute_unit", dying)
+    monkeypatch.setattr(computation, "compute_unit", dying)
     with pytest.raises(KeyboardInterrupt):
         judge(files, tmp_path / "parted")
     before = calls()
     assert 0 < before < 60
-    monkeypatch.setattr(runner, "compute_unit", original)
+    monkeypatch.setattr(computation, "compute_unit", original)
     parted = judge(files, tmp_path / "parted")
     assert before + calls() == 60
     assert parted.rows == whole.rows

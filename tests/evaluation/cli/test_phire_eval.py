@@ -42,7 +42,7 @@ def test_from_flags_and_from_yaml_to_results_and_a_comparison(files, capsys):
     flags = ["truth.h5", "--workers", "1", "--regions", "europe", "mine=-10,10,350,20"]
     assert main([*flags, "--candidates", "half=half.h5", "--output", "one"]) == 0
     out = capsys.readouterr().out.strip().splitlines()
-    assert out[0].startswith("2 statistics of 1 candidates (half) against truth.h5, 6 steps")
+    assert out[0].startswith("2 statistics of half against truth.h5, 6 steps")
     assert out[-1].startswith("Wrote one/metrics.json. Next: ")
     settings = {
         "reference": "truth.h5",
