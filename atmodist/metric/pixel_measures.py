@@ -53,6 +53,23 @@ def ssim(a: np.ndarray, b: np.ndarray, row_weights: np.ndarray) -> np.ndarray:
     with C1 = (0.01 L)², C2 = (0.03 L)² and L as for `psnr`; the mean over the places where the
     whole window lies inside the patch, then over channels.
     """
+    similarity = ssim_map(a, b, _data_range(a, b))
+    weights = row_weights[:, SSIM_RADIUS:-SSIM_RADIUS]
+    return row_mean(similarity, weights / weights.sum(axis=1, keepdims=True))
+
+
+def ssim_map(a: np.ndarray, b: np.ndarray, ranges: np.ndarray) -> np.ndarray:
+    """SSIM of each place where the whole window lies inside the patch; see `ssim`.
+
+    Args:
+        a: (pair, latitude, longitude, channel).
+        b: The same.
+        ranges: L of each pair and channel; where it is not positive, one is taken, which any other
+            would equal for constant and equal fields. Shape (pair, channel).
+
+    Returns:
+        (pair, latitude - 10, longitude - 10, channel), float64.
+    """
     from scipy.ndimage import gaussian_filter
 
     if min(a.shape[1:3]) <= 2 * SSIM_RADIUS:
@@ -67,16 +84,15 @@ def ssim(a: np.ndarray, b: np.ndarray, row_weights: np.ndarray) -> np.ndarray:
         return np.asarray(smoothed[:, inner, inner])
 
     a, b = a.astype(np.float64), b.astype(np.float64)
-    ranges = _data_range(a, b)[:, None, None, :]
-    ranges = np.where(ranges > 0, ranges, 1.0)  # constant and equal: any range gives 1
+    ranges = np.where(ranges > 0, ranges, 1.0)[:, None, None, :]
     c1, c2 = (SSIM_K1 * ranges) ** 2, (SSIM_K2 * ranges) ** 2
     mean_a, mean_b = smooth(a), smooth(b)
-    var_a, var_b = smooth(a * a) - mean_a**2, smooth(b * b) - mean_b**2
-    covariance = smooth(a * b) - mean_a * mean_b
-    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    similarity /= (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    weights = row_weights[:, inner]
-    return row_mean(similarity, weights / weights.sum(axis=1, keepdims=True))
+    product, squares = mean_a * mean_b, mean_a**2 + mean_b**2
+    covariance = smooth(a * b) - product
+    variances = smooth(a * a + b * b) - squares  # of both, added
+    similarity = (2 * product + c1) * (2 * covariance + c2)
+    similarity /= (squares + c1) * (variances + c2)
+    return np.asarray(similarity)
 
 
 PIXEL: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
@@ -101,5 +117,5 @@ def _channels(a: np.ndarray) -> range:
 def _data_range(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Largest minus smallest value of both fields; (pair, channel)."""
     space = (1, 2)
-    highest = np.maximum(a.max(axis=space), b.max(axis=space))
-    return np.asarray(highest - np.minimum(a.min(axis=space), b.min(axis=space)), np.float64)
+    highest = np.maximum(a.max(axis=space), b.max(axis=space)).astype(np.float64)
+    return np.asarray(highest - np.minimum(a.min(axis=space), b.min(axis=space)))

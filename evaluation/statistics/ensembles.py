@@ -1,0 +1,293 @@
+"""How good an ensemble is as a probability: CRPS, spread against skill, ranks.
+
+With the M members x_i, sorted x_(1) ≤ ... ≤ x_(M), and the reference y at a point,
+
+    CRPS      = 1/M Σ_i |x_i - y| - 1/(2 M²)       Σ_i Σ_j |x_i - x_j|,
+    fair CRPS = 1/M Σ_i |x_i - y| - 1/(2 M (M-1)) Σ_i Σ_j |x_i - x_j|     (Ferro, 2014),
+
+where ½ Σ_i Σ_j |x_i - x_j| = Σ_i (2i - M - 1) x_(i). The first is ∫ (F(x) - 1[x ≥ y])² dx for the
+step function F of the members, and the absolute error for one member; the second is, on average,
+what an endless ensemble of such members would have, so that ensembles of different sizes compare.
+One member has no fair CRPS (NaN).
+
+    spread² = (1 + 1/M) ⟨1/(M-1) Σ_i (x_i - x̄)²⟩,    skill² = ⟨(x̄ - y)²⟩
+
+are equal on average where the reference is one more draw like the members (Fortin et al., 2014);
+the ratio of spread to skill below one says that the ensemble is too sure. ⟨⟩ is the mean over the
+area, and for the ratio over time. Ranks are how many members lie below the reference, with ties
+broken by lots that `Setting.seed` and the time decide; all M + 1 are equally frequent where the
+ensemble is reliable. Their frequencies are shares of the area.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from evaluation.averages import area_mean, row_blocks, windows
+from evaluation.series import StepSeries, units_of
+from evaluation.statistic import Need, Picture, Sample, Setting
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+NAMES = ("crps", "fair_crps", "variance", "squared_error")
+
+
+def crps(members: np.ndarray, reference: np.ndarray, *, fair: bool = False) -> np.ndarray:
+    """Continuous ranked probability score; see the module.
+
+    Args:
+        members: (member, ...), in units u.
+        reference: (...).
+        fair: Whether to correct for the number of members.
+
+    Returns:
+        (...) in u, float64.
+    """
+    return _scores(np.sort(members, axis=0).astype(np.float64), reference)[int(fair)]
+
+
+def _scores(ordered: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """CRPS and fair CRPS of members in order."""
+    count = len(ordered)
+    error = np.abs(ordered - reference).mean(axis=0)
+    factors = 2.0 * np.arange(1, count + 1) - count - 1
+    apart = np.tensordot(factors, ordered, axes=1) / count
+    fair = error - apart / (count - 1) if count > 1 else np.full_like(error, np.nan)
+    return error - apart / count, fair
+
+
+def ranks(members: np.ndarray, reference: np.ndarray, lots: np.ndarray) -> np.ndarray:
+    """How many members lie below the reference, where those equal to it lie below by lot.
+
+    Args:
+        members: (member, ...).
+        reference: (...).
+        lots: Uniform in 0 ≤ x < 1, (...).
+
+    Returns:
+        (...), integers from 0 to the number of members.
+    """
+    below = (members < reference).sum(axis=0)
+    equal = (members == reference).sum(axis=0)
+    return below + (lots * (equal + 1)).astype(np.int64)
+
+
+def spread_skill(variance: np.ndarray, squared_error: np.ndarray, count: int) -> np.ndarray:
+    """Spread over skill; see the module.
+
+    Args:
+        variance: Mean unbiased variance of the members, u².
+        squared_error: Mean squared error of their mean, u².
+        count: Number of members.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sqrt((1 + 1 / count) * variance / squared_error)
+
+
+class EnsembleSums:
+    """Scores of each step and the rank histograms."""
+
+    def __init__(self, setting: Setting):
+        if setting.options:
+            raise ValueError(f"`ensembles` has no options; got {', '.join(setting.options)}")
+        self._setting = setting
+        self._windows = windows(setting)
+        self._series = StepSeries(NAMES, setting)
+        self._ranks: np.ndarray | None = None  # area of each (region, channel, rank), summed
+
+    def update(self, sample: Sample) -> None:
+        """Adds a time step."""
+        if sample.members is None:
+            raise ValueError("the statistic `ensembles` needs members")
+        count, num_channels = sample.members.shape[:2]
+        shape = (len(self._windows), num_channels, count + 1)
+        if self._ranks is None:
+            self._ranks = np.zeros(shape)
+        self._require_size(count)
+        rng = np.random.default_rng([self._setting.seed, sample.seconds % 2**63])
+        values = np.empty((len(NAMES), len(self._windows), num_channels))
+        for c in range(num_channels):
+            maps, places = _maps(sample.members[:, c], sample.reference[c], rng)
+            for w, window in enumerate(self._windows):
+                values[:, w, c] = area_mean(window.of(maps), window.weights)
+                inside = window.of(places)
+                areas = np.broadcast_to(window.weights, inside.shape)
+                self._ranks[w, c] += np.bincount(inside.ravel(), areas.ravel(), count + 1)
+        self._series.append(sample.seconds, values)
+
+    def merge(self, later: Self) -> None:
+        """Adds later steps."""
+        if later._ranks is not None:
+            if self._ranks is None:
+                self._ranks = np.zeros_like(later._ranks)
+            self._require_size(later._ranks.shape[-1] - 1)
+            self._ranks += later._ranks
+        self._series.merge(later._series)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For `restore`."""
+        arrays = self._series.arrays()
+        return arrays if self._ranks is None else arrays | {"ranks": self._ranks.copy()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes up what `arrays` returned."""
+        self._series.restore(arrays)
+        self._ranks = np.array(arrays["ranks"]) if "ranks" in arrays else None
+
+    def result(self) -> "xr.Dataset":
+        """Scores by step; spread over skill and ranks of all steps."""
+        result, u = self._series.dataset(), units_of(self._setting)
+        steps = ("time", "region", "channel")
+        count = 0 if self._ranks is None else self._ranks.shape[-1] - 1
+        values = {name: self._series.values(name) for name in NAMES}
+        factor = 1 + 1 / max(count, 1)
+        described = {
+            "crps": (values["crps"], "continuous ranked probability score", "lower"),
+            "fair_crps": (
+                values["fair_crps"],
+                "continuous ranked probability score, fair to any number of members",
+                "lower",
+            ),
+            "spread": (np.sqrt(factor * values["variance"]), "spread of the members", None),
+            "skill": (np.sqrt(values["squared_error"]), "error of the mean of members", "lower"),
+        }
+        for name, (numbers, long_name, better) in described.items():
+            result[name] = (steps, numbers, {"long_name": long_name, "units": u})
+            if better:
+                result[name].attrs["better"] = better
+        if self._ranks is None:
+            return result
+        frequency = self._ranks / max(len(self._series), 1)
+        variance, squared_error = (
+            values[name].mean(axis=0) for name in ("variance", "squared_error")
+        )
+        result["spread_skill"] = (
+            steps[1:],
+            spread_skill(variance, squared_error, count),
+            {"long_name": "spread over skill (1 where reliable)", "units": "1"},
+        )
+        result["rank_deviation"] = (
+            steps[1:],
+            np.abs(frequency - 1 / (count + 1)).sum(axis=-1),
+            {
+                "long_name": "deviation of ranks from equal frequency",
+                "units": "1",
+                "better": "lower",
+            },
+        )
+        result["rank_histogram"] = (
+            (*steps[1:], "rank"),
+            frequency,
+            {"long_name": "frequency of the rank of the reference", "units": "1"},
+        )
+        return result.assign_coords(rank=np.arange(count + 1))
+
+    def _require_size(self, count: int) -> None:
+        known = 0 if self._ranks is None else self._ranks.shape[-1] - 1
+        if count != known:
+            raise ValueError(f"there were {known} members before; now there are {count}")
+
+
+def _maps(
+    members: np.ndarray, reference: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is averaged, (name, latitude, longitude), and the ranks, in blocks of rows."""
+    maps = np.empty((len(NAMES), *reference.shape))
+    places = np.empty(reference.shape, np.int64)
+    count = len(members)
+    for rows in row_blocks(*reference.shape):
+        ordered = np.sort(members[:, rows], axis=0).astype(np.float64)
+        truth = reference[rows].astype(np.float64)
+        maps[0, rows], maps[1, rows] = _scores(ordered, truth)
+        maps[2, rows] = ordered.var(axis=0, ddof=1) if count > 1 else np.nan
+        maps[3, rows] = (ordered.mean(axis=0) - truth) ** 2
+        places[rows] = ranks(members[:, rows], reference[rows], rng.random(truth.shape))
+    return maps, places
+
+
+class Ensembles:
+    """See the module."""
+
+    name = "ensembles"
+    title = "Ensembles: CRPS, spread and skill, ranks"
+    needs: frozenset[Need] = frozenset({"members"})
+    of_reference = False
+    default = True
+    version = 1
+
+    def accumulator(self, setting: Setting) -> EnsembleSums:
+        """Starts to accumulate; there are no options."""
+        return EnsembleSums(setting)
+
+    def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
+        """Draws CRPS and spread and skill over time, and the rank histograms, of the globe."""
+        from evaluation import plotting
+
+        names = [str(name) for name in result["candidate"].values]
+        styles = plotting.line_styles(names)
+        for channel in (str(name) for name in result["channel"].values):
+            part = result.sel(channel=channel).isel(region=0)
+            figure, panels = plotting.new(7.6, 3.4, ncols=2)
+            for axes, (name, label) in zip(
+                panels, (("fair_crps", "fair CRPS"), ("skill", "skill, and spread")), strict=True
+            ):
+                lines = {n: part[name].sel(candidate=n).values for n in names}
+                plotting.series(
+                    axes, part["time"].values, lines, name=label, units=part[name].units
+                )
+                axes.set_ylim(bottom=0)
+            _draw_spread(panels[1], part, names)
+            panels[0].legend()
+            yield Picture(
+                name=f"crps_{channel}",
+                title=f"Ensembles of {channel} over time",
+                caption="Left, fair continuous ranked probability score, lower is better; right, "
+                "error of the mean of the members (lines) and their spread (dots), which are "
+                "alike for a reliable ensemble. Means over the area of the whole grid.",
+                figure=figure,
+            )
+            figure, axes = plotting.new()
+            for name in names:
+                frequency = part["rank_histogram"].sel(candidate=name).dropna("rank").values
+                edges = np.linspace(0, 1, len(frequency) + 1)
+                options = {k: v for k, v in styles[name].items() if k != "linestyle"}
+                axes.stairs(frequency * len(frequency), edges, baseline=None, **options)
+            axes.axhline(1, color="0.5", linewidth=0.8, zorder=1)
+            axes.set(
+                xlabel="rank of the reference among the members (share)",
+                ylabel="frequency × number of ranks",
+                xlim=(0, 1),
+            )
+            axes.set_ylim(bottom=0)
+            axes.legend()
+            yield Picture(
+                name=f"ranks_{channel}",
+                title=f"Rank histogram of {channel}",
+                caption="How often so many of the members lie below the reference, by area, all "
+                "time steps together. Flat at 1 for a reliable ensemble; a bowl if the members "
+                "are too alike; a slope if they are biased.",
+                figure=figure,
+            )
+
+
+def _draw_spread(axes: Any, part: "xr.Dataset", names: list[str]) -> None:
+    from evaluation import plotting
+    from evaluation.quantities import power_of_ten
+
+    shown = [part["skill"].sel(candidate=name).values for name in names]
+    power = power_of_ten(np.concatenate([np.zeros(1), *shown]))
+    for name in names:
+        spread = part["spread"].sel(candidate=name).values * 10.0**-power
+        axes.plot(
+            part["time"].values.astype("datetime64[s]"),
+            spread,
+            linestyle="none",
+            marker=".",
+            markersize=4,
+            color=plotting.colors(names)[name],
+        )
+
+
+STATISTIC = Ensembles()

@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from atmodist.fields.archive import DIVERGENCE, VORTICITY
+from atmodist.fields.grid import make_grid
+from evaluation.statistic import GLOBE, Region, Sample, Setting
+from evaluation.statistics.ensembles import STATISTIC, crps, ranks, spread_skill
+
+GRID = make_grid("gauss", 32)
+SETTING = Setting(
+    grid=GRID,
+    channels=(DIVERGENCE, VORTICITY),
+    regions={GLOBE: None, "tropics": Region(south=-20, north=20, west=-180, east=180)},
+)
+
+
+def accumulated(members, references, first=0, its=SETTING):
+    """Members (time, member, channel, latitude, longitude)."""
+    sums = STATISTIC.accumulator(its)
+    for step, (m, r) in enumerate(zip(members, references, strict=True)):
+        sums.update(
+            Sample(
+                setting=its,
+                candidate=m.mean(axis=0),
+                reference=r,
+                seconds=3600 * (first + step),
+                members=m,
+            )
+        )
+    return sums
+
+
+def drawn(count=5, steps=2, spread=1.0, seed=0):
+    """An ensemble whose members and reference are draws from one distribution if spread is 1."""
+    rng = np.random.default_rng(seed)
+    middle = rng.normal(size=(steps, 1, 2, *GRID.shape))
+    members = middle + spread * rng.normal(size=(steps, count, 2, *GRID.shape))
+    return members.astype(np.float32), (middle[:, 0] + rng.normal(size=middle[:, 0].shape)).astype(
+        np.float32
+    )
+
+
+@given(st.lists(st.floats(-10, 10), min_size=2, max_size=7), st.floats(-10, 10))
+def test_crps_is_its_definition(members, reference):
+    x, y = np.array(members)[:, None], np.array([reference])
+    pairs = np.abs(x - x.T).sum()
+    error, count = np.abs(x - y).mean(), len(members)
+    assert_allclose(crps(x, y), error - pairs / (2 * count**2), atol=1e-12)
+    assert_allclose(crps(x, y, fair=True), error - pairs / (2 * count * (count - 1)), atol=1e-12)
+
+
+def test_crps_is_the_integral_of_squared_differences_of_distributions():
+    x, y = np.array([0.3, -1.2, 2.0, 0.9]), 0.5
+    t = np.linspace(-2, 3, 500_001)
+    difference = (x[:, None] <= t).mean(axis=0) - (t >= y)
+    expected = (difference**2).sum() * (t[1] - t[0])
+    assert_allclose(crps(x[:, None], np.array([y])), expected, atol=2e-5)  # one step of t
+
+
+def test_crps_of_one_member_is_the_absolute_error():
+    members, reference = drawn(count=1)
+    result = accumulated(members, reference).result()
+    errors = np.abs(members[:, 0].astype(float) - reference)
+    assert_allclose(result.crps[:, 0], (errors * GRID.area_weights).sum((-2, -1)), rtol=1e-12)
+    assert np.isnan(result.fair_crps).all()
+    assert np.isnan(result.spread_skill).all()
+
+
+@pytest.mark.parametrize("y", [0.0, 0.7, -2.0])
+def test_crps_of_a_normal_ensemble_has_a_closed_form(y):
+    # Gneiting and Raftery (2007): σ [z (2Φ(z) - 1) + 2φ(z) - 1/√π]
+    from scipy.stats import norm
+
+    mean, sigma, count = 0.2, 1.5, 20_000
+    members = norm.ppf((np.arange(count) + 0.5) / count, mean, sigma)[:, None]
+    z = (y - mean) / sigma
+    expected = sigma * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
+    assert_allclose(crps(members, np.array([y])), expected, atol=1e-4)  # quantiles, 1/count apart
+
+
+def test_fair_crps_does_not_depend_on_the_number_of_members_and_the_plain_one_does():
+    rng = np.random.default_rng(1)
+    reference = rng.normal(size=200_000)
+    plain, fair = (
+        [float(crps(rng.normal(size=(n, 200_000)), reference, fair=f).mean()) for n in (2, 10)]
+        for f in (False, True)
+    )
+    assert_allclose(fair, 1 / np.sqrt(np.pi), atol=0.006)  # of an endless reliable ensemble
+    assert plain[0] > 1.2 * plain[1]
+
+
+@pytest.mark.parametrize("count", [2, 5, 20])
+def test_reliable_ensembles_have_ratio_one_and_flat_ranks(count):
+    result = accumulated(*drawn(count, steps=4)).result()
+    assert_allclose(result.spread_skill.sel(region=GLOBE), 1.0, atol=0.03)  # 8192 points
+    histogram = result.rank_histogram.sel(region=GLOBE)
+    assert_allclose(histogram * (count + 1), 1.0, atol=0.25)
+    assert_allclose(result.rank_histogram.sum("rank"), 1.0, rtol=1e-12)
+
+
+def test_spread_halves_with_the_members_and_ranks_become_a_bowl():
+    result = accumulated(*drawn(10, spread=0.5)).result()
+    reliable = accumulated(*drawn(10)).result()
+    histogram = result.rank_histogram.sel(region=GLOBE, channel="vorticity").values
+    assert (result.spread_skill < 0.6).all()
+    assert histogram[0] > 2 * histogram[5]
+    assert (result.rank_deviation > reliable.rank_deviation).all()
+    assert (result.fair_crps.mean("time") > reliable.fair_crps.mean("time")).all()
+
+
+def test_ratio_uses_the_unbiased_variance_with_the_correction_for_members():
+    members, reference = drawn(3, steps=1)
+    result = accumulated(members, reference).result().isel(region=0)
+    variance = (members[0].astype(float).var(axis=0, ddof=1) * GRID.area_weights).sum((-2, -1))
+    error = (members[0].astype(float).mean(axis=0) - reference[0]) ** 2
+    error = (error * GRID.area_weights).sum((-2, -1))
+    assert_allclose(result.spread_skill, np.sqrt(4 / 3 * variance / error), rtol=1e-9)
+    assert_allclose(spread_skill(3.0, 4.0, 3), 1.0)
+    assert_allclose(result.spread / result.skill, result.spread_skill.values[None], rtol=1e-12)
+
+
+def test_ranks_count_members_below_and_break_ties_by_lots():
+    members = np.array([[1.0], [2.0], [3.0]])
+    lots = np.array([0.0])
+    for value, rank in ((0.5, 0), (1.5, 1), (2.5, 2), (3.5, 3)):
+        assert ranks(members, np.array([value]), lots) == rank
+    equal = np.zeros((3, 4))
+    assert_array_equal(ranks(equal, np.zeros(4), np.array([0.0, 0.26, 0.6, 0.99])), [0, 1, 2, 3])
+
+
+def test_ties_are_flat_and_depend_on_the_seed_alone():
+    members, reference = np.zeros((1, 4, 2, *GRID.shape)), np.zeros((1, 2, *GRID.shape))
+    first, again = (accumulated(members, reference).result() for _ in range(2))
+    other = Setting(grid=GRID, channels=SETTING.channels, regions=SETTING.regions, seed=1)
+    assert_allclose(first.rank_histogram[0] * 5, 1.0, atol=0.15)
+    assert first.identical(again)
+    assert not first.identical(accumulated(members, reference, its=other).result())
+
+
+def test_perfect_members_have_no_error():
+    _, reference = drawn()
+    result = accumulated(np.stack([reference] * 3, axis=1), reference).result()
+    for name in ("crps", "fair_crps", "skill", "spread"):
+        assert_allclose(result[name], 0.0, atol=1e-7)
+
+
+def test_parts_merge_and_come_back_from_disk():
+    members, reference = drawn(steps=4)
+    whole = accumulated(members, reference).result()
+    restored = STATISTIC.accumulator(SETTING)
+    restored.merge(accumulated(members[:1], reference[:1]))
+    restored.restore(restored.arrays())
+    restored.merge(accumulated(members[1:], reference[1:], first=1))
+    found = restored.result()
+    for name in whole:
+        assert_allclose(found[name], whole[name], rtol=1e-12)
+
+
+def test_another_number_of_members_is_refused():
+    sums = accumulated(*drawn(3))
+    with pytest.raises(ValueError, match="3 members before; now there are 4"):
+        sums.merge(accumulated(*drawn(4)))
+
+
+def test_pictures_are_drawn():
+    import xarray as xr
+
+    results = [accumulated(*drawn(n, steps=3)).result() for n in (4, 7)]
+    joined = xr.concat(results, xr.Variable("candidate", ["four", "seven"]), join="outer")
+    names = [picture.name for picture in STATISTIC.draw(joined)]
+    assert names == [f"{k}_{c}" for c in ("divergence", "vorticity") for k in ("crps", "ranks")]
