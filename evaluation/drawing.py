@@ -3,7 +3,7 @@
 Only drawing; all numbers come from results, with the candidates along the dimension "candidate".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,18 +157,44 @@ def station_boxes(result: "xr.Dataset") -> "Figure":
     boxes = [str(box) for box in result.box.values]
     shares = station_shares(result)
     candidates = [str(candidate) for candidate in result.candidate.values]
-    figure, axes = plotting.new(
-        8.2, 0.9 + 0.4 * len(candidates), ncols=len(boxes), sharey=True, sharex=True
-    )
-    for panel, box in zip(np.atleast_1d(axes), boxes, strict=True):
+    figure, axes = plotting.new(8.2, 0.9 + 0.4 * len(candidates), ncols=len(boxes), sharex=True)
+    for number, (panel, box) in enumerate(zip(np.atleast_1d(axes), boxes, strict=True)):
         values = shares.sel(box=box)
         samples = {name: values.sel(candidate=name).values for name in candidates}
         plotting.box_plots(panel, samples, name="W1 / deviation")
         panel.set_title(f"{box.replace('x', ' × ')} points")
         panel.set_xlim(left=0)
-    axes[0].invert_yaxis()  # shared axes were turned once for each panel
-    if not axes[0].yaxis_inverted():
-        axes[0].invert_yaxis()
+        panel.tick_params(labelleft=number == 0)
+    return figure
+
+
+def station_verdicts(tests: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Bars of better, equal and worse stations for each comparison, with adjusted p-values.
+
+    Args:
+        tests: As `uncertainty.station_tests` returns them, of one channel.
+    """
+    figure, panel = plotting.new(7.6, 0.9 + 0.34 * len(tests))
+    shades = {"better": "#009E73", "equal": "0.85", "worse": "#D55E00"}
+    for row, test in enumerate(tests):
+        left = 0
+        for verdict, shade in shades.items():
+            count = int(test[verdict])
+            panel.barh(row, count, left=left, color=shade, height=0.7)
+            if count:
+                panel.text(left + count / 2, row, str(count), ha="center", va="center", fontsize=7)
+            left += count
+        p = test["wilcoxon_adjusted"]
+        text = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+        panel.text(left * 1.01, row, text, va="center", fontsize=8)
+    names = []
+    for test in tests:
+        both = " – ".join(plotting.text(test[key], 20) for key in ("a", "b"))
+        names.append(f"{both}, {test['box'].replace('x', ' × ')}")
+    panel.set_yticks(range(len(tests)), labels=names)
+    panel.invert_yaxis()
+    panel.set_xlim(0, max(sum(int(test[v]) for v in shades) for test in tests) * 1.15)
+    panel.set_xlabel("stations at which the first is better (green), equal (grey), worse (orange)")
     return figure
 
 

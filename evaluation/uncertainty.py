@@ -29,10 +29,15 @@ better (worse) than another if its distance is at least 10 % lower (higher), and
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from evaluation.statistic import REFERENCE
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Better = Literal["lower", "higher", "reference"]
 NUM_RESAMPLES = 2000
@@ -329,6 +334,36 @@ def adjusted(p_values: np.ndarray) -> np.ndarray:
     if known.any():
         result[known] = false_discovery_control(p_values[known], method="bh")
     return result
+
+
+def station_tests(result: "xr.Dataset", *, seed: int = 0) -> list[dict[str, Any]]:
+    """Paired tests of all pairs of candidates, for each channel and size of box.
+
+    Args:
+        result: Of the statistic `stations`, of all candidates along "candidate".
+        seed: Of the sign flips.
+
+    Returns:
+        One row for each test: channel, box, the candidates a and b, all of `PairedTest`, and its
+        p-values adjusted over all rows ("wilcoxon_adjusted", "permutation_adjusted").
+    """
+    distances = result["station_wasserstein"]
+    names = [str(name) for name in distances.candidate.values if str(name) != REFERENCE]
+    rows: list[dict[str, Any]] = []
+    for channel in distances.channel.values:
+        for a, b in pairs(names):
+            for box in distances.box.values:
+                of = distances.sel(channel=channel, box=box)
+                test = paired_test(
+                    of.sel(candidate=a).values, of.sel(candidate=b).values, seed=seed
+                )
+                labels = {"channel": str(channel), "box": str(box), "a": a, "b": b}
+                rows.append(labels | asdict(test))
+    for name in ("wilcoxon", "permutation"):
+        p_values = adjusted(np.array([row[name] for row in rows], dtype=np.float64))
+        for row, p_value in zip(rows, p_values, strict=True):
+            row[f"{name}_adjusted"] = float(p_value)
+    return rows
 
 
 def pairs(names: Iterable[str]) -> list[tuple[str, str]]:

@@ -209,11 +209,13 @@ class Stations:
         return StationAccumulator(setting, cities(path))
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
-        """Box plots over stations, and for each pair with the first candidate a map."""
-        from evaluation.drawing import station_boxes, station_map
+        """Box plots over stations, maps, and how pairs of candidates compare."""
+        from evaluation.drawing import station_boxes, station_map, station_verdicts
+        from evaluation.uncertainty import station_tests
 
         if not result.sizes["station"]:
             return
+        tests = station_tests(result)
         for channel in result.channel.values:
             part = result.sel(channel=channel)
             yield Picture(
@@ -223,7 +225,7 @@ class Stations:
                     f"Wasserstein-1 distance between the series of candidate and reference at "
                     f"{result.sizes['station']} cities, as a share of the reference's standard "
                     "deviation there. Boxes: quartiles and median; whiskers: 5th and 95th "
-                    "percentile; points: stations beyond."
+                    "percentile."
                 ),
                 figure=station_boxes(part),
             )
@@ -233,6 +235,19 @@ class Stations:
                 caption="The same for the nearest point, on the map.",
                 figure=station_map(part),
             )
+            own = [test for test in tests if test["channel"] == str(channel)]
+            if own:
+                yield Picture(
+                    name=f"station_verdicts_{channel}",
+                    title=f"Who is nearer to {channel} of the reference, and where",
+                    caption=(
+                        "Number of stations at which the first of two candidates is better (its "
+                        "distance is at least 10 % lower), equal or worse (10 % higher); beside "
+                        "it the p-value of Wilcoxon's signed rank test over all stations, adjusted "
+                        f"for {len(tests)} tests by Benjamini and Hochberg."
+                    ),
+                    figure=station_verdicts(own),
+                )
 
 
 STATISTIC = Stations()

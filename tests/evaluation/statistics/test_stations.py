@@ -7,6 +7,7 @@ from atmodist.fields.grid import Grid, make_grid
 from evaluation.cities import cities, unit_vectors
 from evaluation.statistic import Sample
 from evaluation.statistics.stations import BOXES, STATISTIC, box_points, series_distance
+from evaluation.uncertainty import station_tests
 from tests.evaluation.fields import accumulate, blurred, in_parts, joined, random_fields, setting
 
 
@@ -114,5 +115,14 @@ def test_grids_without_cities_give_nothing(tmp_path):
         STATISTIC.accumulator(setting(town="x"))
 
 
-def test_it_draws(soft):
-    assert len(list(STATISTIC.draw(joined({"soft": soft, "same": soft})))) == 4
+def test_it_draws_and_tests_pairs(common, fields, soft):
+    same = accumulate(STATISTIC, common, fields, fields).result()
+    result = joined({"soft": soft, "same": same, "twin": same})
+    assert len(list(STATISTIC.draw(result))) == 6
+    assert len(list(STATISTIC.draw(joined({"soft": soft})))) == 4  # nobody to compare with
+    tests = {(t["a"], t["b"]): t for t in station_tests(result) if t["box"] == "1x1"}
+    assert len(tests) == 3
+    assert tests["soft", "same"]["worse"] == tests["soft", "same"]["num_stations"] == 152
+    assert tests["soft", "same"]["wilcoxon_adjusted"] < 1e-6
+    assert tests["same", "twin"]["equal"] == 152
+    assert tests["same", "twin"]["permutation_adjusted"] == 1
