@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "box_plots",
     "colors",
+    "columns_for",
     "draw_map",
     "limits",
     "line_styles",
@@ -151,19 +152,23 @@ def maps(
     low, high = bounds or limits(*fields.values(), signed=signed)
     power = power_of_ten((low, high))
     factor = 10.0**-power
-    columns = max(1, min(columns, len(fields)))
+    wanted = max(1, columns)
+    columns = min(wanted, len(fields))
     rows = -(-len(fields) // columns)
-    aspect = _extent_aspect(latitude, longitude)
-    width = width if len(fields) > 1 else min(width, 6.4)
-    height = min(rows * ((width / columns - 0.4) / aspect + 0.35) + 0.75, 12.0)
-    figure = new_canvas(figsize=(width, height), layout="constrained")
+    panel = width / wanted  # inches
+    if columns < wanted:
+        panel = min(1.2 * panel, width / columns)
+    width = max(columns * panel, 4.2)
+    height = min(rows * ((panel - 0.35) / _extent_aspect(latitude, longitude) + 0.45) + 0.75, 12.0)
+    longest = int((panel - 0.2) / 0.078)  # characters of a title
+    figure = new_canvas(figsize=(width, height), layout="compressed")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     image = None
     for axes, (title, values) in zip(grid, fields.items(), strict=False):
         image = draw_map(
             axes, latitude, longitude, values * factor, bounds=(low * factor, high * factor)
         )
-        axes.set_title(text(title, 40))
+        axes.set_title(text(title, longest), fontsize=9)
         if points and title in points:
             north, east = points[title]
             axes.plot(_same_turn(east, axes.get_xlim()[0]), north, "k.", markersize=2)
@@ -219,6 +224,12 @@ def draw_map(
         image = axes.pcolormesh(east, north, values, **options)
     map_axes(axes, latitude, longitude)
     return image
+
+
+def columns_for(latitude: np.ndarray, longitude: np.ndarray) -> int:
+    """Maps in a row that leave each legible: few for wide ones, up to three for upright ones."""
+    aspect = _extent_aspect(latitude, longitude)
+    return 1 if aspect > 3.2 else 2 if aspect > 1.2 else 3
 
 
 def map_axes(axes: "Axes", latitude: np.ndarray, longitude: np.ndarray) -> None:

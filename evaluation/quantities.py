@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 DIGITS = 4  # significant ones
 _UP = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_GROUP = re.compile(r"\(((?:[A-Za-z°%]+(?:\*\*|\^)?(?:-?\d+)?\s*)+)\)(?:\*\*|\^)(-?\d+)")
 _POWER = re.compile(r"(?<=[A-Za-z°])(?:\*\*|\^)?(-?\d+)")
 
 
@@ -20,7 +21,18 @@ def pretty_units(units: str) -> str:
         return ""
     if units in ("%", "percent"):
         return "%"
+    units = _GROUP.sub(_multiplied, units)
     return _POWER.sub(lambda found: found[1].translate(_UP), units)
+
+
+def _multiplied(found: re.Match[str]) -> str:
+    """(s-1 km-1)^2 is s-2 km-2."""
+    factors = []
+    for factor in found[1].split():
+        name, power = re.fullmatch(r"([^\d-]*?)(?:\*\*|\^)?(-?\d+)?", factor).groups()  # type: ignore[union-attr]
+        power = int(power or 1) * int(found[2])
+        factors.append(name if power == 1 else f"{name}{power}")
+    return " ".join(factors)
 
 
 def power_of_ten(values: Iterable[float]) -> int:

@@ -1,0 +1,343 @@
+"""The report: one HTML file that needs nothing else, made from a folder of results.
+
+It begins with what was compared and the main numbers, then shows the fields, then each statistic
+with its table and figures, then what was left out and how to make all of it again. Figures also go
+to `figures/`, as PNG and PDF. The same results give the same bytes.
+"""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atmodist.figures import save_figure
+from atmodist.outputs import atomic_path
+from evaluation import plotting
+from evaluation.html import Child, Markup, data_uri, element, facts, page, slug, table
+from evaluation.pictures import draw_all, format_time
+from evaluation.quantities import pretty_units
+from evaluation.statistic import GLOBE, REFERENCE, Picture, Region
+from evaluation.tables import Row, gaps_of, number_table, region_title, rows, summary_rows
+
+if TYPE_CHECKING:
+    from evaluation.results import Results
+
+REPORT, FIGURES = "report.html", "figures"
+SHOWN_FIRST = 4  # pictures of a section; the others are folded away
+SHOWN_ROWS = 40  # of a table; longer ones are folded away
+PALETTE = 256  # colours of the pictures in the page
+KEY = (
+    "Means over time. Bold: the best candidate, where the 95 % interval of its difference from "
+    "each of the others excludes zero (moving-block bootstrap over time); numbers without a series "
+    "in time have no interval. ↓ lower is better, ↑ higher is better, → ref. closer to the "
+    "reference is better."
+)
+
+log = logging.getLogger(__name__)
+
+
+def write_report(results: "Results | str | Path", path: str | Path | None = None) -> Path:
+    """Writes the report and its figures.
+
+    Args:
+        results: Or the folder that holds them.
+        path: Of the report; by default `report.html` in the folder of the results. Figures go to
+            `figures` beside it.
+
+    Returns:
+        The path of the report.
+    """
+    if isinstance(results, str | Path):
+        from evaluation.results import load_results
+
+        results = load_results(results)
+    path = Path(results.folder) / REPORT if path is None else Path(path)
+    with atomic_path(path.parent / FIGURES) as folder:
+        folder.mkdir(parents=True)
+        body = _Report(results, folder).body()
+    with atomic_path(path) as temporary:
+        temporary.write_text(page(_title(results), body), encoding="utf-8")
+    return path
+
+
+class _Report:
+    """The parts of a report; pictures are saved in `folder` on the way."""
+
+    def __init__(self, results: "Results", folder: Path):
+        self.results = results
+        self.folder = folder
+        self.candidates = [REFERENCE, *results.candidates]
+        shades = plotting.colors(self.candidates)
+        self.swatch = {
+            name: element("span", class_="swatch", style=f"background:{shades[name]}")
+            for name in self.candidates
+        }
+        self.numbers = {name: self._rows(name) for name in results.outcomes}
+
+    def body(self) -> Markup:
+        """All that is between <body> and </body>."""
+        sections: dict[str, Markup | None] = {
+            "In short": self._summary(),
+            "Fields": self._fields(),
+        }
+        for name, outcome in self.results.outcomes.items():
+            sections[outcome.title] = self._statistic(name)
+        sections["Left out"] = self._left_out()
+        sections["How to reproduce"] = self._reproduction()
+        shown = {title: content for title, content in sections.items() if content}
+        anchors = {title: f"s{i}-{slug(title)}" for i, title in enumerate(shown)}
+        links = [
+            element("li", element("a", title, href=f"#{anchor}"))
+            for title, anchor in anchors.items()
+        ]
+        return element(
+            "main",
+            self._head(),
+            element("nav", element("ul", links), aria_label="sections"),
+            [
+                element("section", element("h2", title, id=anchors[title]), content)
+                for title, content in shown.items()
+            ],
+        )
+
+    def _head(self) -> Markup:
+        results = self.results
+        setting, time = results.setting, results.time
+        num = len(time.seconds)
+        span = f"{_moment(time, 0)} to {_moment(time, num - 1)}" if num else "none"
+        rows_, columns = setting.grid.shape
+        names = [
+            element(
+                "div", self.swatch[name], element("b", name), f": {about.about}", _members(about)
+            )
+            for name, about in results.candidates.items()
+        ]
+        channels = ", ".join(
+            f"{c.name} ({pretty_units(c.units)})" if pretty_units(c.units) else c.name
+            for c in setting.channels
+        )
+        boxes = [
+            element("div", region_title(name), f": {_bounds(box)}" if box else None)
+            for name, box in setting.regions.items()
+        ]
+        lines: list[tuple[str, Child]] = [
+            ("Reference", [self.swatch[REFERENCE], results.reference]),
+            ("Candidates", names),
+            ("Times", f"{num:,}: {span}"),
+            ("Grid", f"{rows_} × {columns} points (latitude × longitude), {setting.grid.kind}"),
+            ("Channels", channels),
+            ("Regions", boxes),
+        ]
+        return element(
+            "header", element("h1", _title(results)), facts(lines), _notes(results.notes)
+        )
+
+    def _summary(self) -> Markup | None:
+        found = {name: summary_rows(rows_) for name, rows_ in self.numbers.items()}
+        chosen = [row for rows_ in found.values() for row in rows_]
+        if not chosen:
+            return None
+        return Markup(
+            number_table(chosen, self.candidates, swatch=self.swatch, region=False)
+            + element("p", KEY, " Over the whole grid.", class_="key")
+        )
+
+    def _fields(self) -> Markup | None:
+        def draw() -> Iterator[Markup]:
+            times = draw_all(self.results.fields, self.results.setting)
+            for i, (when, pictures) in enumerate(times):
+                figures = self._figures(pictures, f"fields-{i + 1}")
+                if i:
+                    yield element("details", element("summary", f"at {when}"), figures)
+                else:
+                    yield _folded(figures, f"more figures of {when}")
+
+        return self._careful("fields", draw)
+
+    def _statistic(self, name: str) -> Markup:
+        outcome = self.results.outcomes[name]
+        found = self.numbers[name]
+        dataset = outcome.dataset
+        notes = dataset.attrs.get("notes", ())
+        options = ", ".join(f"{key} = {value}" for key, value in outcome.options.items())
+
+        def draw() -> Iterator[Markup]:
+            yield _folded(self._figures(outcome.statistic.draw(dataset), name), "more figures")
+
+        return Markup(
+            _notes([notes] if isinstance(notes, str) else list(notes))
+            + (element("p", f"Options: {options}.", class_="key") if options else "")
+            + self._numbers_of(found)
+            + (self._careful(name, draw) or "")
+        )
+
+    def _numbers_of(self, found: Sequence[Row]) -> Markup:
+        if not found:
+            return Markup("")
+        made = number_table(found, self.candidates, swatch=self.swatch, gaps=True)
+        if any(row.gaps for row in found):
+            about = (
+                f"Δ: difference from {self.results.baseline} and its 95 % interval; where closer "
+                "to the reference is better, the difference of the distances from it."
+            )
+            made = Markup(made + element("p", about, class_="key"))
+        if len(found) <= SHOWN_ROWS:
+            return made
+        globe = [row for row in found if row.region in (GLOBE, "")]
+        first = number_table(globe, self.candidates, swatch=self.swatch, gaps=True)
+        fold = element("details", element("summary", f"all {len(found)} numbers, by region"), made)
+        return Markup(first + fold)
+
+    def _careful(self, name: str, draw: Callable[[], Iterator[Markup]]) -> Markup | None:
+        """Figures; one that cannot be drawn costs itself, not the report."""
+        done: list[Markup] = []
+        try:
+            with plotting.style():
+                for part in draw():
+                    done.append(part)
+        except Exception as error:
+            log.exception("%s could not be drawn", name)
+            text = f"Figures are missing: {type(error).__name__}: {error}"
+            done.append(element("p", text, class_="note"))
+        return Markup("".join(done)) or None
+
+    def _figures(self, pictures: Iterable[Picture], owner: str) -> list[Markup]:
+        folder = self.folder / slug(owner)
+        taken: set[str] = set()
+        return [self._figure(picture, folder, taken) for picture in pictures]
+
+    def _figure(self, picture: Picture, folder: Path, taken: set[str]) -> Markup:
+        name = slug(picture.name)
+        while name in taken:
+            name += "-2"
+        taken.add(name)
+        folder.mkdir(exist_ok=True)
+        figure = picture.figure
+        (png,) = save_figure(figure, folder / name, ("png",))
+        figure.set_layout_engine("none")  # the layout that was found serves the other file
+        save_figure(figure, folder / name, ("pdf",))
+        width, height = figure.get_size_inches()
+        figure.clear()
+        image = element(
+            "img",
+            src=data_uri(_small_png(png.read_bytes()), "image/png"),
+            alt=f"{picture.title}. {picture.caption}",
+            width=round(100 * width),
+            height=round(100 * height),
+        )
+        caption = element("figcaption", element("b", picture.title), ". ", picture.caption)
+        return element("figure", image, caption)
+
+    def _left_out(self) -> Markup | None:
+        left_out = self.results.left_out
+        if not left_out:
+            return None
+        return facts([(name, reason) for name, reason in left_out.items()])
+
+    def _reproduction(self) -> Markup:
+        manifest = self.results.manifest
+        inputs = [("reference", self.results.reference, self.results.identity.get("reference"))]
+        inputs += [(name, c.about, c.identity) for name, c in self.results.candidates.items()]
+        body = [
+            element(
+                "tr",
+                element("th", name, scope="row"),
+                element("td", what),
+                element("td", element("code", _fingerprints(identity))),
+            )
+            for name, what, identity in inputs
+        ]
+        config = manifest.get("config", self.results.config)
+        versions = ", ".join(f"{k} {v}" for k, v in dict(manifest.get("versions", {})).items())
+        command = str(manifest.get("command", "phire-eval"))
+        return Markup(
+            element(
+                "p",
+                "Save the configuration as ",
+                element("code", "run.yaml"),
+                " and run ",
+                element("code", f"{command} --config run.yaml"),
+                f". All that is drawn follows from the seed {self.results.setting.seed}.",
+            )
+            + element("pre", element("code", _as_yaml(config)))
+            + table(["input", "what", "fingerprint"], body)
+            + (element("p", f"Versions: {versions}.", class_="key") if versions else "")
+        )
+
+    def _rows(self, name: str) -> list[Row]:
+        recorded = [row for row in self.results.rows if row["statistic"] == name]
+        resamples = self.results.config.get("resamples") or 1000
+        return rows(
+            self.results.outcomes[name].dataset,
+            gaps=gaps_of(recorded),
+            seed=self.results.setting.seed,
+            resamples=int(resamples),
+        )
+
+
+def _title(results: "Results") -> str:
+    names = list(results.candidates)
+    if len(names) > 3:
+        return f"{len(names)} candidates against {Path(results.reference).name}"
+    return f"{', '.join(names)} against {Path(results.reference).name}"
+
+
+def _folded(figures: Sequence[Markup], text: str) -> Markup:
+    """Shows the first pictures, and hides the others behind a line."""
+    first, rest = figures[:SHOWN_FIRST], figures[SHOWN_FIRST:]
+    fold = element("details", element("summary", f"{len(rest)} {text}"), rest) if rest else ""
+    return Markup("".join(first) + fold)
+
+
+def _notes(notes: Iterable[str]) -> Markup:
+    items = [element("li", note) for note in notes]
+    return element("div", element("ul", items), class_="note") if items else Markup("")
+
+
+def _members(about: Any) -> str:
+    return f", {about.num_members} members" if about.num_members > 1 else ""
+
+
+def _bounds(box: Region) -> str:
+    def degrees(value: float, plus: str, minus: str) -> str:
+        return f"{abs(value):g}° {plus if value > 0 else minus}" if value else "0°"
+
+    south, north = (degrees(v, "N", "S") for v in (box.south, box.north))
+    west, east = (degrees((v + 180) % 360 - 180, "E", "W") for v in (box.west, box.east))
+    if (box.east - box.west) % 360 == 0:
+        return f"{south} to {north}"
+    return f"{south} to {north}, {west} to {east}"
+
+
+def _moment(time: Any, index: int) -> str:
+    try:
+        return str(time.isoformat(index)).replace("T", " ")[:16]
+    except (AttributeError, ValueError):
+        return format_time(int(time.seconds[index]))
+
+
+def _small_png(content: bytes) -> bytes:
+    """The same picture in 256 colours, about a third of the size."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as image:
+        small = image.convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    small.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue() if buffer.tell() < len(content) else content
+
+
+def _fingerprints(identity: Any) -> str:
+    return identity if isinstance(identity, str) else json.dumps(identity, sort_keys=True)
+
+
+def _as_yaml(config: Mapping[str, Any]) -> str:
+    """JSON is YAML; a line for each entry keeps it legible."""
+    lines = [
+        f"{key}: {json.dumps(value, ensure_ascii=False, default=str)}"
+        for key, value in config.items()
+        if value is not None
+    ]
+    return "\n".join(lines)
