@@ -1,8 +1,8 @@
 """HTML that cannot be injected: text becomes markup only by being escaped.
 
-`element("td", "a < b", number=True)` is <td class=...>a &lt; b</td>. Children that are `Markup` go in
-as they are; everything else is text. Names of files, channels and regions come from elsewhere, and
-are never trusted. No other page, style, font or picture is referred to: a page is one file.
+`element("td", "a < b", class_="x")` is <td class="x">a &lt; b</td>. Children that are `Markup` go
+in as they are; everything else is text. Names of files, channels and regions come from elsewhere,
+and are never trusted. No other page, style, font or picture is referred to: a page is one file.
 """
 
 import base64

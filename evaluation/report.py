@@ -287,7 +287,7 @@ def _title(results: "Results") -> str:
 def _folded(figures: Sequence[Markup], text: str) -> Markup:
     """Shows the first pictures, and hides the others behind a line."""
     first, rest = figures[:SHOWN_FIRST], figures[SHOWN_FIRST:]
-    fold = element("details", element("summary", f"{len(rest)} {text}"), rest) if rest else ""
+    fold = element("details", element("summary", f"{text} ({len(rest)})"), rest) if rest else ""
     return Markup("".join(first) + fold)
 
 
