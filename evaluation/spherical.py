@@ -177,6 +177,14 @@ def _ducc0() -> ModuleType | None:
     return module
 
 
+def _shtools() -> ModuleType:
+    """Fortran's own transforms: pyshtools would hand over to ducc0 where that is installed."""
+    from pyshtools.backends import backend_module
+
+    module: ModuleType = backend_module("shtools")
+    return module
+
+
 def _analysis_ducc0(field: np.ndarray, grid: Grid, lmax: int) -> np.ndarray:
     ducc0 = _ducc0()
     assert ducc0 is not None  # noqa: S101 - for the type checker
@@ -203,7 +211,7 @@ def _synthesis_ducc0(modal: np.ndarray, grid: Grid, lmax: int) -> np.ndarray:
 
 
 def _analysis_pyshtools(field: np.ndarray, grid: Grid, lmax: int) -> np.ndarray:
-    from pyshtools import expand
+    expand = _shtools()
 
     zonal = np.fft.rfft(field.astype(np.float64), axis=-1, norm="forward")[:, : lmax + 1]
     if grid.kind == "gauss":
@@ -219,7 +227,7 @@ def _analysis_pyshtools(field: np.ndarray, grid: Grid, lmax: int) -> np.ndarray:
 
 
 def _synthesis_pyshtools(modal: np.ndarray, grid: Grid, lmax: int) -> np.ndarray:
-    from pyshtools import expand
+    expand = _shtools()
 
     scaled = modal.astype(np.complex128) / _from_pyshtools(lmax)
     largest = {"gauss": grid.shape[0] - 1, "driscoll-healy": grid.shape[0] // 2 - 1}.get(
@@ -282,7 +290,7 @@ def _refined(zonal: np.ndarray, grid: Grid) -> np.ndarray:
 
 @cache
 def _gauss_rule(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    from pyshtools import expand
+    expand = _shtools()
 
     zeros, weights = expand.SHGLQ(rows - 1)
     return zeros, weights
