@@ -1,0 +1,1 @@
+"""Published cases: their constants, initial states and, where there are any, solutions."""
