@@ -12,7 +12,7 @@ Two kinds of steps, on 96x96 patches of 2 channels, 4 times finer than their coa
 PyTorch, channels last, both gradients from the same passes too. Contenders take turns, one step
 each, so that a noisy machine is unfair to none; the first steps are not counted. PyTorch runs in a
 process of its own, on the same number of threads. Where other work shares the cores, use
---threads 1.
+--threads 1, and look at the time of processors.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from common import machine
 KINDS = ("pretraining", "adversarial")
 EXTENT, FACTOR, CHANNELS = 96, 4, 2
 GENERATOR_PARAMETERS, DISCRIMINATOR_PARAMETERS = 1_534_850, 10_611_201
-Step = Callable[[], float]  # takes a step and returns its seconds
+Step = Callable[[], tuple[float, float]]  # takes a step; its seconds, and those of processors
 
 
 def main() -> None:
@@ -63,11 +63,13 @@ def measure(kind: str, batch_size: int, options: argparse.Namespace) -> dict[str
     if worker is not None:
         steps["torch"] = lambda: ask(worker)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
+    processors: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(options.warmup + options.repeats):
         for name, step in steps.items():
-            taken = step()
+            taken, processor = step()
             if turn >= options.warmup:
                 seconds[name].append(taken)
+                processors[name].append(processor)
     if worker is not None:
         worker.kill()
         worker.wait()
@@ -78,14 +80,20 @@ def measure(kind: str, batch_size: int, options: argparse.Namespace) -> dict[str
         report[name] = {
             "seconds": round(middle, 3),
             "spread": [round(min(values), 3), round(max(values), 3)],
+            "processor_seconds": round(statistics.median(processors[name]), 3),
             "images_per_second": round(batch_size / middle, 2),
         }
         line = f"  {name:<6} {middle:6.3f} s ({min(values):.3f} to {max(values):.3f})"
+        line += f", {report[name]['processor_seconds']:6.3f} s of processors"
         line += f", {batch_size / middle:6.2f} images/s"
         if "torch" in seconds and name != "torch":
-            pairs = zip(seconds["torch"], values, strict=True)
-            report["speed_against_torch"] = round(statistics.median(t / s for t, s in pairs), 2)
+            for key, taken in (("speed", seconds), ("processor", processors)):
+                pairs = zip(taken["torch"], taken[name], strict=True)
+                report[f"{key}_against_torch"] = round(
+                    statistics.median(t / s for t, s in pairs), 2
+                )
             line += f", {report['speed_against_torch']:.2f} times PyTorch turn by turn"
+            line += f" ({report['processor_against_torch']:.2f} by processor time)"
         print(line, flush=True)
     return report
 
@@ -123,13 +131,22 @@ def our_step(kind: str, batch_size: int, threads: int) -> Step:
         "row_weights": tf.ones((batch_size, EXTENT)),
     }
 
-    def step() -> float:
-        start = time.perf_counter()
+    def step() -> None:
         trained.step(inputs, targets, number=0, learning_rate=1e-5)
         trained.losses()  # waits for the end of the step
-        return time.perf_counter() - start
 
-    return step
+    return timed(step)
+
+
+def timed(step: Callable[[], Any]) -> Step:
+    """Makes a step tell the seconds it took, and those of all threads of the process."""
+
+    def take() -> tuple[float, float]:
+        start, processor = time.perf_counter(), time.process_time()
+        step()
+        return time.perf_counter() - start, time.process_time() - processor
+
+    return take
 
 
 def require(generator: int, discriminator: int) -> None:
@@ -156,18 +173,19 @@ def start_torch(
     return worker
 
 
-def ask(worker: "subprocess.Popen[str]") -> float:
+def ask(worker: "subprocess.Popen[str]") -> tuple[float, float]:
     """Has the worker take a step; returns its seconds."""
     worker.stdin.write("step\n")
     worker.stdin.flush()
-    return float(worker.stdout.readline())
+    taken, processor = map(float, worker.stdout.readline().split())
+    return taken, processor
 
 
 def serve(step: Step) -> None:
     """Takes a step for every line that comes in."""
     print("ready", flush=True)
     for _ in sys.stdin:
-        print(step(), flush=True)
+        print(*step(), flush=True)
 
 
 def torch_step(kind: str, batch_size: int, threads: int) -> Step:
@@ -258,13 +276,7 @@ def torch_step(kind: str, batch_size: int, threads: int) -> Step:
         return loss
 
     take = {"pretraining": pretraining, "adversarial": adversarial}[kind]
-
-    def step() -> float:
-        start = time.perf_counter()
-        take().item()
-        return time.perf_counter() - start
-
-    return step
+    return timed(lambda: take().item())
 
 
 if __name__ == "__main__":
