@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from srgan.inference.run import super_resolve
     from srgan.package import load_generator, save_generator
     from srgan.samples.sampling import sample_patches
+    from srgan.training.run import train
 
 _LAZY = {
     "Generator": "srgan.inference.generator",
@@ -30,7 +31,14 @@ _LAZY = {
     "train": "srgan.training.run",
 }
 
-__all__ = ["Generator", "load_generator", "sample_patches", "save_generator", "super_resolve"]
+__all__ = [
+    "Generator",
+    "load_generator",
+    "sample_patches",
+    "save_generator",
+    "super_resolve",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

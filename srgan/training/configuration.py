@@ -110,7 +110,8 @@ class GeneratorTrainingConfig:
     """How many of the latest checkpoints to keep, besides the best; null for all."""
     precision: PrecisionName = "float32"
     """What the networks compute with while they train; weights, losses and what is saved stay
-    float32. mixed_bfloat16 needs an accelerator that has it, mixed_float16 is for older ones."""
+    float32. mixed_bfloat16 needs an accelerator that has it, or a CPU with AMX; mixed_float16 is
+    for older accelerators."""
     accumulation: int = 1
     """Equal parts in which a batch passes through the networks, one after the other: memory falls,
     the step stays the same."""
