@@ -9,6 +9,7 @@ from scipy import stats
 from evaluation.histograms import (
     PER_POWER,
     Histogram,
+    integral_of_magnitude,
     wasserstein,
     wasserstein_bound,
 )
@@ -87,3 +88,11 @@ def test_masses_between_edges():
 def test_what_is_not_finite_is_refused(wild):
     with pytest.raises(ValueError, match="finite values"):
         histogram([0.0, wild])
+
+
+def test_integral_of_known_lines():
+    # 0 to 1, to -1, to 0: three times ½; then up to 1, a gap of one at 1, and down again
+    edges = np.arange(4.0)
+    assert integral_of_magnitude(edges[:-1], edges[1:], np.array([1.0, -2, 1])) == 1.5
+    left, right = np.array([0.0, 2]), np.array([1.0, 3])
+    assert integral_of_magnitude(left, right, np.array([1.0, -1])) == 2.0
