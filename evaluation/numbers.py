@@ -12,7 +12,6 @@ A candidate is called better or worse than the baseline where the interval leave
 the two are called equal. Beside that stands the reference implementation's rule of 10 %.
 """
 
-import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from evaluation.statistic import REFERENCE
 if TYPE_CHECKING:
     import xarray as xr
 
-    Difference = Any
+    from evaluation.uncertainty import Difference
 
 Row = dict[str, Any]
 
@@ -54,10 +53,8 @@ class Bootstrap:
 
     def of_mean(self, series: np.ndarray) -> "Difference | None":
         """Interval and p-value of the mean of a series; None if it is too short to tell."""
-        try:
-            difference = importlib.import_module("evaluation.uncertainty").difference
-        except ImportError:  # until it is there
-            return None
+        from evaluation.uncertainty import difference
+
         zero = np.zeros_like(series)
         found = difference(series, zero, seed=self.seed, num_resamples=self.resamples)
         return found if math.isfinite(found.low) else None
@@ -160,10 +157,8 @@ def _against(
         row["verdict"] = VERDICTS[int(sign * apart)]
     a, b = _mean(own), _mean(other)
     if sign == 1 and a is not None and b is not None and min(a, b) >= 0:
-        try:
-            ten_percent_rule = importlib.import_module("evaluation.uncertainty").ten_percent_rule
-        except ImportError:
-            return row
+        from evaluation.uncertainty import ten_percent_rule
+
         row["ten_percent"] = VERDICTS[int(ten_percent_rule(np.array(a), np.array(b)))]
     return row
 

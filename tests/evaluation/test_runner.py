@@ -67,6 +67,9 @@ def test_the_identical_candidate_is_perfect_and_half_is_known(files, tmp_path):
     np.testing.assert_allclose(value(results, "half")["value"], truth / 4, rtol=1e-6)
     half = value(results, "half", "square")
     np.testing.assert_allclose(half["difference"], -0.75 * truth, rtol=1e-6)
+    assert half["difference_low"] < half["difference"] < half["difference_high"] < 0
+    assert half["baseline"] == "same"
+    assert half["verdict"] == half["ten_percent"] == "worse"
     assert half["units"] == "s-2"
 
 
