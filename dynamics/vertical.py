@@ -11,7 +11,8 @@ Mon. Wea. Rev. 109, 758-766, specialised to pure σ levels):
   that is, Φ_k is the mean over the layer when T is constant in it. At the top (σ_{1/2} = 0) this
   gives α_1 = 1; their choice of ln 2 is meant for coordinates that are pressure near the top and
   would let an atmosphere at rest over mountains start to move here.
-- vertical_velocity, S: σ̇_{k+1/2} = Σ_j S_{kj} G_j for the interior half levels, with G = D + v·∇ln p_s,
+- vertical_velocity, S: σ̇_{k+1/2} = Σ_j S_kj G_j at the interior half levels, where
+  G = D + v·∇ln p_s,
       S_kj = Δσ_j (σ_{k+1/2} - [j ≤ k])                              (their 2.3, 2.5 with B = σ).
 - conversion, C: (ω / p)_k = v_k·∇ln p_s - Σ_j C_kj G_j, with
       C = Δσ⁻¹ Hᵀ Δσ, i.e. Δσ_k C_kj = H_jk Δσ_j                     (their 3.11, 3.13),
