@@ -120,8 +120,8 @@ def start(python: str, name: str, truncation: int, levels: int) -> subprocess.Po
 
 def ask(worker: subprocess.Popen, times: int) -> float:
     """Seconds that a worker takes for so many steps."""
-    assert worker.stdin is not None
-    assert worker.stdout is not None
+    if worker.stdin is None or worker.stdout is None:
+        raise ValueError("A worker must be started with pipes.")
     worker.stdin.write(f"{times}\n")
     worker.stdin.flush()
     while line := worker.stdout.readline():
