@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 REPORT, FIGURES = "report.html", "figures"
 SHOWN_FIRST = 4  # pictures of a section; the others are folded away
-SHOWN_ROWS = 40  # of a table; longer ones are folded away
+SHOWN_ROWS = 24  # of a table; longer ones are folded away
 PALETTE = 256  # colours of the pictures in the page
 KEY = (
     "Means over time. Bold: the best candidate, where the 95 % interval of its difference from "

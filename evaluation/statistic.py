@@ -11,6 +11,8 @@ Results are `xarray.Dataset`s. A variable whose dimensions are all among "time",
 
     long_name, units    as CF has them; "1" for pure numbers
     better              "lower", "higher", or "reference" if closer to the reference's own value is
+    main                1 for the few that belong into the report's first table; where a statistic
+                        marks none, its first one with `better` does
 
 Everything else (spectra, maps, histograms) has dimensions of its own, for NetCDF and figures.
 """
