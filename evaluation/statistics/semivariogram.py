@@ -23,7 +23,7 @@ Options:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 from zlib import crc32
 
@@ -34,7 +34,7 @@ from atmodist.fields.grid import Grid
 from evaluation.accumulation import StepAccumulator, checked_options
 from evaluation.spectra import level_difference
 from evaluation.spherical import power_per_degree
-from evaluation.statistic import GLOBE, Need, Picture, Sample, Setting
+from evaluation.statistic import GLOBE, Need, Picture, Region, Sample, Setting
 from evaluation.statistics.power_spectrum import squared, units_of
 
 if TYPE_CHECKING:
@@ -256,6 +256,24 @@ def great_circle(
     return np.asarray(2 * np.arcsin(np.sqrt(np.minimum(square, 1.0))))
 
 
+@lru_cache(maxsize=32)  # a run makes many accumulators, and the same pairs serve them all
+def _shared_pairs(
+    latitude: bytes,
+    longitude: bytes,
+    region: Region | None,
+    lags: bytes,
+    num_pairs: int,
+    seed: tuple[int, ...],
+    direction: Direction,
+    radius: float,
+) -> Pairs:
+    grid = Grid(np.frombuffer(latitude), np.frombuffer(longitude))
+    window = Setting(grid=grid, channels=(), regions={"": region}).window("")
+    return draw_pairs(
+        grid, window, np.frombuffer(lags), num_pairs, seed, direction=direction, radius=radius
+    )
+
+
 class Semivariograms(StepAccumulator):
     """Mean semivariograms, and how far single steps are from the reference."""
 
@@ -276,14 +294,15 @@ class Semivariograms(StepAccumulator):
             min(self._lags[0], spacing), np.pi * setting.radius / 1000, NUM_DISTANCES
         )
         self._pairs = {
-            (region, direction): draw_pairs(
-                grid,
-                setting.window(region),
-                self._lags,
+            (region, direction): _shared_pairs(
+                grid.latitude.tobytes(),
+                grid.longitude.tobytes(),
+                setting.regions[region],
+                self._lags.tobytes(),
                 self._num_pairs,
-                [setting.seed, crc32(f"{region}/{direction}".encode())],
-                direction=direction,
-                radius=setting.radius,
+                (setting.seed, crc32(f"{region}/{direction}".encode())),
+                direction,
+                setting.radius,
             )
             for region in setting.regions
             for direction in self._directions
