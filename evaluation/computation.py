@@ -28,6 +28,7 @@ THREADS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "DUCC0_NUM_THREADS",
     "TF_NUM_INTRAOP_THREADS",
 )  # fmt: skip
+SCHEDULER_WAIT = "10s"
 Arrays = dict[str, np.ndarray]
 
 
@@ -185,7 +186,7 @@ def _cluster(address: str) -> Iterator[tuple[Callable[..., Any], int]]:
     except ImportError:
         raise ValueError("--scheduler needs dask.distributed: pip install distributed") from None
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout=SCHEDULER_WAIT)
     except OSError as error:
         raise ValueError(f"there is no dask scheduler at {address} ({error})") from None
     with client:

@@ -228,3 +228,21 @@ def test_objects_are_not_kept(tmp_path):
     assert parts.load("x", "0")[1]["a"].tolist() == [0, 1]
     (tmp_path / "parts" / "x-0.npz").write_bytes(b"cut")
     assert parts.done("x", "0") == 0
+
+
+@pytest.mark.slow
+def test_results_are_the_same_on_a_cluster(files, tmp_path):
+    distributed = pytest.importorskip("dask.distributed")
+    here = judge(files, tmp_path / "here")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        there = judge(files, tmp_path / "there", workers=None, scheduler=cluster.scheduler_address)
+    assert there.rows == here.rows
+
+
+def test_a_scheduler_that_is_not_there_is_told(files, tmp_path, monkeypatch):
+    pytest.importorskip("dask.distributed")
+    monkeypatch.setattr("evaluation.computation.SCHEDULER_WAIT", "100ms")
+    with pytest.raises(ValueError, match=r"no dask scheduler at tcp://127\.0\.0\.1:9"):
+        judge(files, tmp_path / "out", workers=None, scheduler="tcp://127.0.0.1:9")
