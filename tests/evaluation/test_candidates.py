@@ -117,7 +117,7 @@ def test_netcdf_and_zarr_are_read_as_archives_are(files, tmp_path):
             },
         ).isel(lat=slice(None, None, -1))
     dataset.to_netcdf(tmp_path / "truth.nc", engine="h5netcdf")
-    dataset.to_zarr(tmp_path / "truth.zarr")
+    dataset.to_zarr(tmp_path / "truth.zarr", consolidated=False)
     candidates = [f"{kind}={tmp_path}/truth.{kind}" for kind in ("nc", "zarr")]
     with opened(files, *candidates) as sources:
         second = int(sources.reference.time.seconds[3])
