@@ -167,8 +167,9 @@ def our_steps(name: str, truncation: int, levels: int) -> Callable[[int], None]:
 
         @tf.function(jit_compile=name == "xla")
         def graph(state: Any, n: Any) -> Any:
-            for _ in tf.range(n):
-                state = one(state)
+            done = tf.constant(0)
+            while done < n:  # a range would be compiled again for each n
+                state, done = one(state), done + 1
             return state
 
         def many(state: Any, n: int) -> Any:
