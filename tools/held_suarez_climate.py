@@ -49,6 +49,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=600)
     parser.add_argument("--spin_up", type=int, default=200, help="days left out of the means")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no_xla", action="store_true", help="starts sooner, runs slower")
     options = parser.parse_args()
     means = integrate(options)
     return report(means)
@@ -56,6 +57,8 @@ def main() -> int:
 
 def integrate(options: argparse.Namespace) -> dict[str, np.ndarray]:
     """The zonal means; writes them, and states on the way."""
+    if options.days < options.spin_up + 2:
+        raise SystemExit("No day is left to average over; --days must exceed --spin_up by two.")
     import tensorflow as tf
 
     from dynamics.cases import held_suarez
@@ -74,7 +77,7 @@ def integrate(options: argparse.Namespace) -> dict[str, np.ndarray]:
     damp = hyperdiffusion(sphere, DAY / steps, time_scale=time_scale, order=8, names=names)
     fixer = MassFixer(sphere, 1e5)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=not options.no_xla)
     def day(state: Any) -> Any:
         for _ in tf.range(steps):
             state = fixer(damp(SIL3(equations, state, DAY / steps)))
@@ -104,8 +107,6 @@ def integrate(options: argparse.Namespace) -> dict[str, np.ndarray]:
                 day=number,
                 seed=options.seed,
             )
-    if not count:
-        raise SystemExit("No day is left to average over; --days must exceed --spin_up by two.")
     means = {name: value / count for name, value in sums.items()}
     means |= {"latitude": sphere.latitude, "sigma": levels.centers}
     np.savez(options.output / "zonal_means.npz", **means)

@@ -23,8 +23,12 @@ def tool():
     return module
 
 
+def settings(folder, **values):
+    return Namespace(seed=0, output=folder, **values)
+
+
 def test_means_and_states_are_written_and_a_young_atmosphere_is_no_climate(tool, tmp_path, capsys):
-    options = Namespace(truncation=10, levels=3, days=4, spin_up=1, seed=0, output=tmp_path)
+    options = settings(tmp_path, truncation=10, levels=3, days=4, spin_up=1, no_xla=True)
     means = tool.integrate(options)
     assert means["u"].shape == (3, len(means["latitude"]))
     with np.load(tmp_path / "zonal_means.npz") as written:
@@ -39,12 +43,12 @@ def test_means_and_states_are_written_and_a_young_atmosphere_is_no_climate(tool,
 
 
 def test_nothing_to_average_is_said(tool, tmp_path):
-    options = Namespace(truncation=10, levels=3, days=1, spin_up=1, seed=0, output=tmp_path)
+    options = settings(tmp_path, truncation=10, levels=3, days=1, spin_up=0, no_xla=True)
     with pytest.raises(SystemExit, match="No day is left"):
         tool.integrate(options)
 
 
 @pytest.mark.slow
 def test_climate_has_the_jets_temperatures_and_storms_of_other_models(tool, tmp_path):
-    options = Namespace(truncation=31, levels=10, days=250, spin_up=150, seed=0, output=tmp_path)
+    options = settings(tmp_path, truncation=31, levels=10, days=250, spin_up=150, no_xla=False)
     assert tool.report(tool.integrate(options)) == 0
