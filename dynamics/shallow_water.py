@@ -124,7 +124,8 @@ class ShallowWater:
     def balanced(self, vorticity: Tensor) -> State:
         """The state without divergence or its tendency that has this modal vorticity.
 
-        From (2), φ = ∇⁻²(k·∇x((ζ + f) v)) - K - Φ_s (the nonlinear balance equation), with mean 0. Zonal flows are steady so, whatever the truncation.
+        From (2), φ = ∇⁻²(k·∇x((ζ + f) v)) - K - Φ_s (the nonlinear balance equation),
+        with mean 0. Zonal flows are steady so, whatever the truncation.
         """
         sphere = self.sphere
         u, v = sphere.winds(vorticity, ops.zeros_like(vorticity))

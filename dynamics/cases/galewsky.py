@@ -22,7 +22,7 @@ BUMP_LENGTH, BUMP_WIDTH, BUMP_LATITUDE = 1 / 3, 1 / 15, np.pi / 4  # radians
 
 
 def eastward_wind(latitude: np.ndarray) -> np.ndarray:
-    """u of the jet in m s⁻¹ (2); latitudes in radians. All its derivatives are continuous."""
+    """Wind of the jet in m s⁻¹ (2); latitudes in radians. All its derivatives are continuous."""
     inside = (latitude > JET_SOUTH) & (latitude < JET_NORTH)
     product = np.where(inside, (latitude - JET_SOUTH) * (latitude - JET_NORTH), -1.0)
     largest = np.exp(-4 / (JET_NORTH - JET_SOUTH) ** 2)

@@ -1,0 +1,199 @@
+"""4D-Var in a page: which state of the atmosphere a day ago explains what was observed since?
+
+The model is the shallow-water equations. A "truth" with eddies runs for a day; now and then its
+height is observed at a few places, with errors. All we know otherwise is the zonal flow without
+eddies (the background) and how large eddies usually are (its errors). 4D-Var looks for the initial
+state x that makes
+
+    J(x) = |(x - background) / usual size|² / 2 + Σ |(height of the model at x - observed) / error|² / 2
+
+smallest. The gradient of J with respect to x, through all time steps, is what differentiability
+gives; nobody wrote an adjoint model. Winds are never observed: balance and dynamics find them.
+If all is well, J ends near half the number of observations.
+
+    python examples/four_d_var.py                   # two minutes on two cores; writes four_d_var.png
+
+Needs this package and TensorFlow.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow keeps its notes to itself
+
+import numpy as np
+import tensorflow as tf
+from keras import optimizers
+
+from atmodist.figures import new_canvas, save_figure, style
+from dynamics.constants import PhysicalConstants
+from dynamics.filters import hyperdiffusion
+from dynamics.integrators import imex_rk_sil3, with_filters
+from dynamics.shallow_water import ShallowWater, State
+from dynamics.spherical_harmonics import SphericalHarmonics
+
+CONSTANTS = PhysicalConstants()
+DEPTH = 8000.0  # m, of the fluid
+STEP = 1800.0  # s
+OBSERVED_EVERY = 6  # steps: three hours
+ERROR = 10.0  # m, of each observation
+
+
+def make_model(truncation: int) -> tuple[ShallowWater, tf.types.experimental.GenericFunction]:
+    """The equations, and a compiled function from a state to that one step later."""
+    sphere = SphericalHarmonics(truncation)
+    equation = ShallowWater(sphere, mean_geopotential=CONSTANTS.gravity * DEPTH)
+    smooth = hyperdiffusion(sphere, STEP, time_scale=12 * 3600.0)
+    step = with_filters(lambda state: imex_rk_sil3(equation, state, STEP), smooth)
+    return equation, tf.function(step, jit_compile=True)
+
+
+def zonal_flow(equation: ShallowWater) -> State:
+    """The background: a westerly jet in each hemisphere, in balance."""
+    sphere = equation.sphere
+    latitude = np.radians(sphere.latitude)[:, None]
+    u = 35.0 * np.sin(2 * latitude) ** 2 + 0 * sphere.longitude  # m s⁻¹
+    return equation.balanced(sphere.vorticity_divergence(u, 0 * u)[0])
+
+
+def eddy_size(equation: ShallowWater) -> np.ndarray:
+    """Usual size of a vorticity coefficient of each degree, s⁻¹: most at degrees near 8."""
+    degree = equation.sphere.degrees
+    return 1.5e-6 * (degree > 0) * (degree / 8) / (1 + (degree / 8) ** 4)
+
+
+def state_of(equation: ShallowWater, background: State, control: tf.Tensor) -> State:
+    """From dimensionless numbers of size one, (2, order, degree), to a balanced initial state."""
+    size = equation.sphere.constant(eddy_size(equation) * equation.sphere.mask)
+    return equation.balanced(background["vorticity"] + size * control)
+
+
+def height(equation: ShallowWater, state: State) -> tf.Tensor:
+    """Height of the surface, m, (latitude, longitude)."""
+    return equation.sphere.to_nodal(state["geopotential"]) / CONSTANTS.gravity
+
+
+def assimilate(
+    *, truncation: int = 21, num_hours: int = 24, num_places: int = 150, iterations: int = 80
+) -> dict[str, np.ndarray]:
+    """Makes a truth, observes it, and recovers it.
+
+    Returns:
+        Vorticity (s⁻¹) and height (m) on the grid at the start of the "truth", "background" and
+        "analysis", as "vorticity truth" and so on; the "cost" J of each iteration; which places
+        are "observed".
+    """
+    rng = np.random.default_rng(0)
+    equation, step = make_model(truncation)
+    sphere, background = equation.sphere, zonal_flow(equation)
+    num_steps = round(num_hours * 3600 / STEP)
+
+    def observe(state: State) -> list[tf.Tensor]:
+        """Heights at all grid points at the times of observation, from the start on."""
+        heights = [height(equation, state)]
+        for i in range(1, num_steps + 1):
+            state = step(state)
+            if i % OBSERVED_EVERY == 0:
+                heights.append(height(equation, state))
+        return heights
+
+    # The truth, and what is seen of it: other places each time.
+    truth = state_of(equation, background, sphere.constant(rng.standard_normal(sphere.modal_shape)))
+    seen, observations = [], []
+    for true_height in observe(truth):
+        # as many in each km², hence fewer columns of the grid near the poles
+        chance = np.repeat(sphere.weights, sphere.num_longitudes)
+        places = np.zeros(chance.size, "float32")
+        places[rng.choice(chance.size, num_places, replace=False, p=chance / chance.sum())] = 1.0
+        places = places.reshape(sphere.nodal_shape)
+        errors = ERROR * rng.standard_normal(sphere.nodal_shape)
+        seen.append(places)
+        observations.append(places * (true_height + sphere.constant(errors)))
+
+    def cost_of(control: tf.Tensor) -> tf.Tensor:
+        cost = tf.reduce_sum(control**2) / 2
+        heights = observe(state_of(equation, background, control))
+        for modelled, observed, places in zip(heights, observations, seen, strict=True):
+            cost += tf.reduce_sum(((places * modelled - observed) / ERROR) ** 2) / 2
+        return cost
+
+    control = tf.Variable(np.zeros(sphere.modal_shape), dtype=sphere.dtype)
+    optimizer = optimizers.Adam(optimizers.schedules.CosineDecay(0.2, iterations))
+    costs = []
+    for iteration in range(iterations):
+        with tf.GradientTape() as tape:
+            cost = cost_of(control)
+        optimizer.apply([tape.gradient(cost, control)], [control])
+        costs.append(float(cost))
+        if iteration % 10 == 0 or iteration == iterations - 1:
+            print(f"iteration {iteration:3d}   J = {costs[-1]:10.1f}")
+
+    analysis = state_of(equation, background, control)
+    result = {"cost": np.array(costs), "observed": np.array(seen)}
+    result |= {"latitude": sphere.latitude, "longitude": sphere.longitude}
+    for name, state in (("truth", truth), ("background", background), ("analysis", analysis)):
+        fields = equation.fields(state)
+        result |= {
+            f"{field} {name}": np.asarray(fields[field]) for field in ("vorticity", "height")
+        }
+    result |= {
+        f"{field} {name} error": np.sqrt(
+            sphere.mean((result[f"{field} {name}"] - result[f"{field} truth"]) ** 2)
+        )
+        for field in ("vorticity", "height")
+        for name in ("background", "analysis")
+    }
+    return result
+
+
+def draw(result: dict[str, np.ndarray], path: str) -> None:
+    """Maps of vorticity at the start, and how J fell; `path` gets the suffix .png."""
+    with style():
+        figure = new_canvas(figsize=(9, 5.2))
+        axes = figure.subplots(2, 2)
+        limit = np.abs(result["vorticity truth"]).max() * 1e5
+        names = ("background", "truth", "analysis")
+        for axis, name in zip((axes[0, 0], axes[0, 1], axes[1, 1]), names, strict=True):
+            mesh = axis.pcolormesh(
+                result["longitude"], result["latitude"], result[f"vorticity {name}"] * 1e5,
+                cmap="RdBu_r", vmin=-limit, vmax=limit, shading="nearest", rasterized=True,
+            )  # fmt: skip
+            axis.set_title(f"Vorticity at the start: {name}")
+        row, column = np.nonzero(result["observed"][0])
+        axes[0, 1].plot(result["longitude"][column], result["latitude"][row], "k.", markersize=2)
+        axes[0, 1].set_title("Vorticity at the start: truth\n(dots: heights seen at the start)")
+        figure.colorbar(mesh, ax=axes[:, 1], label="10⁻⁵ s⁻¹")
+        axes[1, 0].semilogy(result["cost"])
+        axes[1, 0].set(title="Cost J", xlabel="iteration")
+        save_figure(figure, path, suffixes=("png",))
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Runs the experiment; prints the errors before and after, and draws them."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--figure", default="four_d_var", help="path without its suffix .png")
+    parser.add_argument("--truncation", type=int, default=21)
+    parser.add_argument("--hours", type=int, default=24, help="length of the window")
+    parser.add_argument("--places", type=int, default=150, help="observations at each time")
+    parser.add_argument("--iterations", type=int, default=80)
+    args = parser.parse_args(argv)
+    result = assimilate(
+        truncation=args.truncation,
+        num_hours=args.hours,
+        num_places=args.places,
+        iterations=args.iterations,
+    )
+    for field, unit, scale in (("vorticity", "10⁻⁵ s⁻¹", 1e5), ("height", "m", 1.0)):
+        before, after = (result[f"{field} {name} error"] for name in ("background", "analysis"))
+        print(
+            f"error of {field:9s} at the start: {before * scale:8.3f} {unit} before, "
+            f"{after * scale:8.3f} after ({1 - after / before:.0%} less)"
+        )
+    draw(result, args.figure)
+    print(f"Figure: {args.figure}.png")
+    return result
+
+
+if __name__ == "__main__":
+    main()
