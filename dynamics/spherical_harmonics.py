@@ -16,7 +16,8 @@ Conventions:
 
 Everything is linear algebra with constant matrices (a Fourier transform along longitude, and for
 each order a Legendre transform along latitude), so that derivatives come from the backend.
-Latitudes φ and -φ share their Legendre functions up to a sign, which halves the work.
+Latitudes φ and -φ share their Legendre functions up to a sign, which halves the work. Products are
+written as `einsum`: Keras' `matmul` rounds float64 to float32 under PyTorch.
 """
 
 from typing import Any, Literal
@@ -310,7 +311,7 @@ class SphericalHarmonics:
     def _fourier_analysis(self, nodal: Tensor) -> Tensor:
         """(..., longitude) -> (..., 2, order): means of f cos mλ and f sin mλ."""
         if not self._fast_fourier:
-            waves = ops.matmul(nodal, self._fourier)
+            waves = ops.einsum("...i,ik->...k", nodal, self._fourier)
             return ops.reshape(waves, (*waves.shape[:-1], 2, self.truncation + 1))
         real, imaginary = ops.rfft(nodal)
         size = self.truncation + 1
@@ -321,7 +322,7 @@ class SphericalHarmonics:
         """(..., 2, order) -> (..., longitude): the sum of C cos mλ + S sin mλ."""
         if not self._fast_fourier:
             waves = ops.reshape(waves, (*waves.shape[:-2], 2 * (self.truncation + 1)))
-            return ops.matmul(waves, self._inverse_fourier)
+            return ops.einsum("...k,ki->...i", waves, self._inverse_fourier)
         waves = _pad_last(waves * self._fourier_scale, 0, self.num_latitudes - self.truncation)
         return ops.irfft((waves[..., 0, :], waves[..., 1, :]), fft_length=self.num_longitudes)
 

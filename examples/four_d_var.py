@@ -5,13 +5,13 @@ height is observed at a few places, with errors. All we know otherwise is the zo
 eddies (the background) and how large eddies usually are (its errors). 4D-Var looks for the initial
 state x that makes
 
-    J(x) = |(x - background) / usual size|² / 2 + Σ |(height of the model at x - observed) / error|² / 2
+    J(x) = |(x - background) / usual size|² / 2 + Σ |(modelled - observed height) / error|² / 2
 
 smallest. The gradient of J with respect to x, through all time steps, is what differentiability
 gives; nobody wrote an adjoint model. Winds are never observed: balance and dynamics find them.
 If all is well, J ends near half the number of observations.
 
-    python examples/four_d_var.py                   # two minutes on two cores; writes four_d_var.png
+    python examples/four_d_var.py         # two minutes on two cores; writes four_d_var.png
 
 Needs this package and TensorFlow.
 """
