@@ -40,13 +40,15 @@ OBSERVED_EVERY = 6  # steps: three hours
 ERROR = 10.0  # m, of each observation
 
 
-def make_model(truncation: int) -> tuple[ShallowWater, tf.types.experimental.GenericFunction]:
+def make_model(
+    truncation: int, xla: bool
+) -> tuple[ShallowWater, tf.types.experimental.GenericFunction]:
     """The equations, and a compiled function from a state to that one step later."""
     sphere = SphericalHarmonics(truncation)
     equation = ShallowWater(sphere, mean_geopotential=CONSTANTS.gravity * DEPTH)
     smooth = hyperdiffusion(sphere, STEP, time_scale=12 * 3600.0)
     step = with_filters(lambda state: imex_rk_sil3(equation, state, STEP), smooth)
-    return equation, tf.function(step, jit_compile=True)
+    return equation, tf.function(step, jit_compile=xla)
 
 
 def zonal_flow(equation: ShallowWater) -> State:
@@ -75,7 +77,12 @@ def height(equation: ShallowWater, state: State) -> tf.Tensor:
 
 
 def assimilate(
-    *, truncation: int = 21, num_hours: int = 24, num_places: int = 150, iterations: int = 80
+    *,
+    truncation: int = 21,
+    num_hours: int = 24,
+    num_places: int = 150,
+    iterations: int = 80,
+    xla: bool = True,
 ) -> dict[str, np.ndarray]:
     """Makes a truth, observes it, and recovers it.
 
@@ -85,7 +92,7 @@ def assimilate(
         are "observed".
     """
     rng = np.random.default_rng(0)
-    equation, step = make_model(truncation)
+    equation, step = make_model(truncation, xla)
     sphere, background = equation.sphere, zonal_flow(equation)
     num_steps = round(num_hours * 3600 / STEP)
 
@@ -177,12 +184,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     parser.add_argument("--hours", type=int, default=24, help="length of the window")
     parser.add_argument("--places", type=int, default=150, help="observations at each time")
     parser.add_argument("--iterations", type=int, default=80)
+    parser.add_argument("--no_xla", action="store_true", help="starts sooner, runs slower")
     args = parser.parse_args(argv)
     result = assimilate(
         truncation=args.truncation,
         num_hours=args.hours,
         num_places=args.places,
         iterations=args.iterations,
+        xla=not args.no_xla,
     )
     for field, unit, scale in (("vorticity", "10⁻⁵ s⁻¹", 1e5), ("height", "m", 1.0)):
         before, after = (result[f"{field} {name} error"] for name in ("background", "analysis"))
