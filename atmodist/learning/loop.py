@@ -231,7 +231,7 @@ class Loop:
         log = RunLog(self.output) if self.devices.is_chief else None
         self._clock.start()
         with self._signals:
-            done = self.epoch == self.num_epochs
+            done = self.epoch >= self.num_epochs
             if done and not (self.evaluations and self.evaluations[-1]["epoch"] == self.epoch):
                 self._add_evaluation(self.epoch)  # a longer run did not evaluate this epoch
             while self.epoch < self.num_epochs:

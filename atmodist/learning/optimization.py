@@ -14,8 +14,9 @@ The loss is the task's, plus the network's L2 penalty.
 reference (Keras' `SGD(momentum=0.9, clipnorm=5.0)`); "adamw" does not clip.
 
 With mixed_float16, small gradients would vanish: the loss is multiplied by a scale, and gradients
-are divided by it. Where they overflow, the step is skipped and the scale halved; a network whose
-loss is no number, or whose scale falls without end, has diverged all the same.
+are divided by it. Where they overflow, the step is skipped and the scale halved: its loss is told
+like any other, the norm of its gradient is not. A network whose loss is no number, or whose scale
+falls without end, has diverged all the same.
 """
 
 import math
@@ -68,10 +69,10 @@ class Optimization:
             self.optimizer.build(self.trained.trainable_variables)
         self._scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         self._task = task
-        # Summed over steps, without waiting for them.
         self.columns: tuple[str, ...] = ("loss", "penalty", *task.measures, "gradient_norm")
         self.shown: tuple[str, ...] = ("loss", *task.measures)
-        self._sums = tf.Variable(tf.zeros(len(self.columns) + 1))  # the last one counts steps
+        # Summed over steps, without waiting for them: losses, steps, norm, steps not skipped.
+        self._sums = tf.Variable(tf.zeros(len(self.columns) + 2))
         self._step = tf.function(self._train_step, jit_compile=config.xla)
         self._average = tf.function(self._update_average, jit_compile=False)
         self._predict = tf.function(
@@ -107,15 +108,15 @@ class Optimization:
             `loss` (with its penalty), `penalty`, the measures of the task and `gradient_norm`
             (before clipping).
         """
-        *sums, steps = self._sums.numpy().tolist()
-        means = [value / max(steps, 1.0) for value in sums]
+        *sums, steps, norm, taken = self._sums.numpy().tolist()
+        means = [*(value / max(steps, 1.0) for value in sums), norm / max(taken, 1.0)]
         if self._scaled and self._value(self.optimizer.dynamic_scale) < LEAST_SCALE:
             means = [math.nan] * len(means)
         return dict(zip(self.columns, means, strict=True))
 
     def reset(self, sums: Sequence[float] | None = None) -> None:
         """Starts the means of `losses` anew, or goes on with `sums`."""
-        self._sums.assign([0.0] * (len(self.columns) + 1) if sums is None else list(sums))
+        self._sums.assign([0.0] * (len(self.columns) + 2) if sums is None else list(sums))
 
     def sums(self) -> list[float]:
         """What `losses` is made of, to go on with by `reset` within an epoch."""
@@ -166,17 +167,15 @@ class Optimization:
         values = mean_over_parts(self._gradients, (inputs, targets), self._parts)
         *gradients, sums = self._devices.mean(values)
         self._devices.average(statistics)
-        norm = tf.linalg.global_norm(gradients)
-        told = tf.concat([sums, [norm, 1.0]], axis=0)
+        norm, taken = tf.linalg.global_norm(gradients), tf.constant(1.0)
         if self._scaled:
-            told = tf.concat([sums, [norm / self.optimizer.dynamic_scale, 1.0]], axis=0)
             finite = self.optimizer.check_finite(gradients)
+            norm = tf.where(finite, norm / self.optimizer.dynamic_scale, 0.0)
+            taken = tf.cast(finite, tf.float32)
             for variable, old in zip(statistics, before, strict=True):
                 variable.assign(tf.where(finite, variable.value, old))
-            # A loss that is no number is no overflow of gradients: it is told.
-            told = tf.where(finite | ~tf.math.is_finite(sums[0]), told, tf.zeros_like(told))
         self.optimizer.apply(gradients, self.trained.trainable_variables)
-        return told
+        return tf.concat([sums, [1.0, norm, taken]], axis=0)
 
     def _gradients(self, inputs: Any, targets: Any) -> list[Any]:
         """Gradients, of the scaled loss if it is scaled, and what is told of them."""

@@ -122,6 +122,17 @@ def test_a_signal_during_evaluation_loses_no_step(tmp_path, monkeypatch):
     assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
 
 
+def test_a_run_told_to_be_shorter_than_it_is_ends_with_an_evaluation(tmp_path, monkeypatch):
+    options = {"schedule": "constant", "evaluate_every": 4, "epochs": 4}
+    with monkeypatch.context() as patch:
+        after(7, kill, patch)
+        with pytest.raises(KilledError):
+            train(config(tmp_path, **options), array_source(64, 64))
+    assert names(tmp_path) == [f"epoch-000{k}" for k in (1, 2, 3)]
+    result = train(config(tmp_path, **{**options, "epochs": 2}), array_source(64, 64))
+    assert (result.epochs, result.best["epoch"]) == (3, 3)
+
+
 def test_what_lies_beyond_the_last_epoch_or_is_null_is_left_alone(tmp_path, monkeypatch):
     options = {"schedule": "constant"}
     with monkeypatch.context() as patch:
