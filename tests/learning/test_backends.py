@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from atmodist.learning import networks
 from atmodist.learning.pretext import pretext_model
 from atmodist.learning.saving import save_network
+from atmodist.learning.tasks.decoder import reconstruction_model
 
 pytestmark = pytest.mark.slow
 
@@ -37,11 +38,11 @@ from atmodist.learning.saving import load_network
 folder, backend = sys.argv[1:]
 assert keras.backend.backend() == backend
 outputs = {}
-for name in ("tiny", "small", "pretext-tiny", "pretext-small", "pretext-ordinal"):
+for name in ("tiny", "small", "autoencoder", "pretext-tiny", "pretext-small", "pretext-ordinal"):
     network = load_network(f"{folder}/{name}.keras")
     x = np.load(f"{folder}/{'pairs' if name.startswith('pretext') else 'fields'}.npy")
     found = network.predict_on_batch(x)
-    found = found if isinstance(found, dict) else {"logits": found}
+    found = found if isinstance(found, dict) else {"output": found}
     outputs |= {f"{name} {key}": value for key, value in found.items()}
 np.savez(f"{folder}/{backend}.npz", **outputs)
 """
@@ -59,6 +60,7 @@ def folder(tmp_path_factory):
         made = {
             "tiny": networks.encoder("resnet-tiny", PATCH),
             "small": networks.encoder("small", PATCH),
+            "autoencoder": reconstruction_model("resnet-tiny", PATCH),
             "pretext-tiny": pretext_model("resnet-tiny", PATCH, 5),
             "pretext-small": pretext_model("small", PATCH, 5),
             "pretext-ordinal": pretext_model("resnet-tiny", PATCH, 5, "ordinal"),
@@ -96,7 +98,7 @@ def test_saved_networks_give_the_same_under_every_backend(backend, folder, reque
     expected = request.getfixturevalue("under_tensorflow")
     found = outputs_under(backend, folder)
     assert list(found) == list(expected)
-    assert len(expected) == 2 + 2 + 1 + 1 + 1  # stages of the encoders, logits
+    assert len(expected) == 2 + 2 + 1 + 1 + 1 + 1  # stages of the encoders, fields, logits
     for name, values in expected.items():
         scale = np.abs(values).max()
         assert scale > 0.1
