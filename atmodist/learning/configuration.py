@@ -99,6 +99,7 @@ CONTINUABLE = (
     "keep_checkpoints",
     "resume",
     "devices",
+    "content_from",  # what lies there may not: see `Task.provenance`
 )
 
 

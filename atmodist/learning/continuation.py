@@ -1,7 +1,8 @@
 """May a run go on? Only with the settings, the records and the normalisation it was started with.
 
-A checkpoint says what its run was made of. Settings, shapes and the content of the records are
-compared; where the records lie does not matter. Each refusal names both sides.
+A checkpoint says what its run was made of. Settings, shapes and the content of the records and of
+the encoder behind a content loss are compared; where these lie does not matter. Each refusal names
+both sides.
 """
 
 import dataclasses
@@ -53,6 +54,23 @@ def check_same_settings(
         raise ValueError(
             f"the run in {output} was started with {', '.join(changed)}; give the same settings "
             "to go on with it, or another --output."
+        )
+
+
+def check_same_provenance(before: dict[str, str], now: dict[str, str], output: Path) -> None:
+    """Raises `ValueError` if the loss of a run would be made from something else.
+
+    Args:
+        before: What `Task.provenance` told when the run was started.
+        now: What it tells now.
+        output: The folder of the run.
+    """
+    if before != now:
+        names = ", ".join(sorted({*before, *now}))
+        raise ValueError(
+            f"the {names} loss of the run in {output} was made with another encoder, or another "
+            "calibration of it, than --content_from names now; give that one to go on, or choose "
+            "another --output."
         )
 
 

@@ -113,6 +113,7 @@ def write_results(
         num_train=source.num_train,
         num_evaluation=source.num_evaluation,
         best_epoch=best["epoch"],
+        provenance=task.provenance(),
     )
 
 

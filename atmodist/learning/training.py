@@ -14,7 +14,12 @@ import tensorflow as tf
 
 from atmodist.learning import checkpoints
 from atmodist.learning.configuration import TrainingConfig
-from atmodist.learning.continuation import check_same_data, check_same_run, describe_source
+from atmodist.learning.continuation import (
+    check_same_data,
+    check_same_provenance,
+    check_same_run,
+    describe_source,
+)
 from atmodist.learning.devices import Devices, naming_lost_workers
 from atmodist.learning.loop import Loop, Plan, TrainingDivergedError
 from atmodist.learning.optimization import Optimization
@@ -68,16 +73,16 @@ class TrainingRun:
             tf.config.experimental.enable_op_determinism()
         self.source = source or open_source(config.resolved())
         self.config = config = fit_warmup(config, self.source)
+        self.task = task or make_task(config, self.source)
         plan = Plan(
             phases=plan_phases(config, self.source),
             batches=self._batches,
             schedule=lambda phase: make_schedule(config, phase.num_steps),
-            described=describe_source(self.source),
+            described={**describe_source(self.source), "provenance": self.task.provenance()},
             check=self._check,
             unit="pairs",
         )
-        self.loop = Loop(config, plan, self.devices)  # refuses another run before networks load
-        self.task = task or make_task(config, self.source)
+        self.loop = Loop(config, plan, self.devices)  # refuses another run before it is built
         self.optimization = Optimization(
             self.task.network(), self.task, config, devices=self.devices
         )
@@ -107,6 +112,7 @@ class TrainingRun:
     def _check(self, state: dict[str, Any]) -> None:
         check_same_run(state["config"], self.config, self.config.output)
         check_same_data(state, self.source, self.config)
+        check_same_provenance(state["provenance"], self.task.provenance(), self.config.output)
 
     def _keep_normalization(self) -> None:
         path = self.config.output / "normalization.json"

@@ -10,7 +10,9 @@ whoever calls: its batch statistics neither change nor depend on the batch.
 """
 
 import base64
+import hashlib
 import io
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,6 +79,15 @@ class ContentLoss(keras.losses.Loss):
         self.normalization = normalization
         self.num_channels = int(encoder.input.shape[-1])
         self._encoder = adapted(encoder, tuple(self.stages)).model
+
+    @property
+    def identity(self) -> str:
+        """Short hex digest of what changes numbers: weights, stages, scales, the pixel term."""
+        settings = [self.stages, self.scales, self.pixel_weight, self.inputs]
+        digest = hashlib.sha256(json.dumps(settings).encode())
+        for weight in self._encoder.get_weights():
+            digest.update(np.ascontiguousarray(weight))
+        return digest.hexdigest()[:12]
 
     @classmethod
     def from_package(cls, path: str | Path, **options: Any) -> Self:

@@ -102,6 +102,17 @@ def test_later_training_of_the_encoder_changes_nothing():
     assert float(loss(a, b)) == before
 
 
+def test_its_identity_changes_with_what_changes_numbers_and_survives_saving(encoder):
+    loss = ContentLoss(encoder, scales={"stage2": 0.3})
+    assert ContentLoss.from_config(loss.get_config()).identity == loss.identity
+    others = [
+        ContentLoss(encoder),
+        ContentLoss(encoder, "stage1"),
+        ContentLoss(made_encoder(seed=1)),
+    ]
+    assert len({loss.identity, *(other.identity for other in others)}) == 4
+
+
 def test_it_is_saved_with_what_it_trains_and_loads_in_safe_mode(tmp_path, encoder):
     a, b = patches()
     loss = ContentLoss(

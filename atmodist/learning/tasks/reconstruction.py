@@ -96,7 +96,11 @@ class Reconstruction:
         )
 
     def loss(self, outputs: Any, targets: Any) -> tuple[Any, dict[str, Any]]:
-        """The loss of the configuration; measures are the errors where something was hidden."""
+        """The loss of the configuration; measures are the errors where something was hidden.
+
+        The loss is a mean over samples, so that batches in equal parts (devices, accumulation) have
+        the loss of the whole. `rmse` is a root, told for each part: its mean is a little smaller.
+        """
         outputs = ops.cast(outputs, targets.dtype)
         truth, hidden = targets[..., :-1], targets[..., -1:]
         error = ops.where(hidden > 0, ops.subtract(outputs, truth), 0.0)
@@ -153,6 +157,10 @@ class Reconstruction:
     def describe(self) -> dict[str, Any]:
         """The task and its channels."""
         return {"task": self._config.task, "channels": self._channels}
+
+    def provenance(self) -> dict[str, str]:
+        """The encoder that a content loss compares features by, wherever it lies."""
+        return {} if self._content is None else {"content": self._content.identity}
 
     def report(self, last: Scores, num_last: int) -> str:
         """The error beside that of a constant."""

@@ -54,6 +54,9 @@ class Task(Protocol):
     def describe(self) -> dict[str, Any]:
         """What evaluation.json says of the task itself."""
 
+    def provenance(self) -> dict[str, str]:
+        """Digests of what the loss is made from besides settings; a run cannot change it."""
+
     def report(self, last: Scores, num_last: int) -> str:
         """Lines for people about the mean scores of the last evaluations."""
 

@@ -66,6 +66,10 @@ class TemporalDistance:
         labels = list(range(1, self._num_classes + 1))
         return {"labels": labels, "chance": 1 / self._num_classes}
 
+    def provenance(self) -> dict[str, str]:
+        """Nothing: the loss is made of settings alone."""
+        return {}
+
     def report(self, last: Scores, num_last: int) -> str:
         """Accuracy, beside chance, and recall by label."""
         recall = " ".join("-" if value is None else f"{value:.2f}" for value in last["recall"])

@@ -1,5 +1,7 @@
 import csv
+import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -228,6 +230,24 @@ def test_a_run_in_two_parts_repeats_the_losses_of_one(micro, tmp_path, name, tea
             settings = config(name, tmp_path / output, epochs=epochs, **options)
             train(settings, array_source(num_train=64, num_evaluation=16))
     assert log(tmp_path / "parts") == log(tmp_path / "whole")  # digit by digit
+
+
+def test_a_run_goes_on_with_the_encoder_it_compared_features_by(micro, tmp_path, teacher):
+    moved, other = tmp_path / "moved", tmp_path / "other"
+    shutil.copytree(teacher, moved)
+    train(config("temporal_distance", other, epochs=1, seed=1), array_source(num_train=64))
+
+    def go(encoder, epochs):
+        content = {"reconstruction_loss": "content", "content_from": str(encoder)}
+        settings = config("inpainting", tmp_path / "run", schedule="constant", **content)
+        settings = dataclasses.replace(settings, epochs=epochs)
+        return train(settings, array_source(num_train=64, num_evaluation=16))
+
+    go(teacher, 1)
+    assert go(moved, 2).epochs == 2  # where it lies does not matter
+    shutil.copy(other / "encoder.keras", moved)
+    with pytest.raises(ValueError, match=r"content loss of the run in .* with another encoder"):
+        go(moved, 3)
 
 
 def test_a_network_that_learnt_nothing_is_called_so():
