@@ -2,15 +2,19 @@
 
 `StepAccumulator` sums arrays and their squares, so that memory does not depend on the number of
 steps, and keeps scalars of each step, because the uncertainty of a difference needs them one by
-one. A statistic subclasses it, fills it in `update` and reads it in `result`.
+one. A statistic subclasses it, fills it in `update` and reads it in `result`; or it has a
+`StepSeries`, where all it keeps are numbers of each step, region and channel.
 """
 
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from evaluation.statistic import Setting
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class StepAccumulator:
@@ -94,6 +98,42 @@ class StepAccumulator:
     def series(self, name: str) -> np.ndarray:
         """Scalars of each step; shape (time, ...)."""
         return np.stack(self._series[name])
+
+
+class StepSeries(StepAccumulator):
+    """Several named numbers per step, region and channel; nothing else.
+
+    Args:
+        names: Of the numbers.
+        setting: Says how many regions and channels there are.
+    """
+
+    def __init__(self, names: Sequence[str], setting: Setting):
+        super().__init__(setting)
+        self.names = tuple(names)
+        self._shape = (len(self.names), len(setting.regions), len(setting.channels))
+
+    def append(self, seconds: int, values: np.ndarray) -> None:
+        """Adds a step: `values` of shape (name, region, channel)."""
+        values = np.asarray(values, dtype=np.float64)
+        if values.shape != self._shape:
+            raise ValueError(f"`values` must have shape {self._shape}; got {values.shape}")
+        self.add(seconds, {}, {"steps": values})
+
+    def values(self, name: str) -> np.ndarray:
+        """Of one number. Shape (time, region, channel)."""
+        steps = np.array(self._series.get("steps", []), dtype=np.float64)
+        return steps.reshape(self.num_steps, *self._shape)[:, self.names.index(name)]
+
+    def dataset(self) -> "xr.Dataset":
+        """Coordinates alone: time (s since 1970-01-01), region, channel."""
+        import xarray as xr
+
+        setting = self.setting
+        channels = [channel.name for channel in setting.channels]
+        return xr.Dataset(
+            coords={"time": self.seconds, "region": list(setting.regions), "channel": channels}
+        )
 
 
 def checked_options(setting: Setting, defaults: Mapping[str, Any], statistic: str) -> dict:

@@ -101,10 +101,11 @@ def compute_unit(plan: Plan, unit: Unit, sources: Sources) -> dict[str, Arrays]:
     sums = {name: plan.accumulator(name) for name in unit.names}
     for second in map(int, plan.blocks[unit.block]):
         candidate, members = read_fields(sources, unit.candidate, second)
+        itself = unit.candidate == REFERENCE  # one array, so that nothing is computed twice
         sample = Sample(
             setting=plan.setting,
             candidate=candidate,
-            reference=sources.reference.read(second),
+            reference=candidate if itself else sources.reference.read(second),
             seconds=second,
             members=members,
         )

@@ -92,7 +92,7 @@ class EvaluationConfig:
     every: int = 1
     """Every how many of the times are used."""
     picture_times: list[str] | None = None
-    """Times whose fields are shown; the middle one by default."""
+    """Times whose fields are shown; the first, the middle and the last one by default."""
     resamples: int = 1000
     """Resamples of the bootstrap over time."""
     seed: int = 0

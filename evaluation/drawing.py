@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluation import plotting
-from evaluation.quantities import labelled, power_of_ten
-from evaluation.series import inverse_units
+from evaluation.quantities import inverse_units, labelled, power_of_ten
 from evaluation.statistic import REFERENCE
 
 if TYPE_CHECKING:

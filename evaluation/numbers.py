@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluation.statistic import REFERENCE
+from evaluation.uncertainty import Difference, difference, station_tests, ten_percent_rule
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from evaluation.uncertainty import Difference
 
 Row = dict[str, Any]
 
@@ -35,7 +34,9 @@ COLUMNS = (
     "difference", "difference_low", "difference_high",
     "baseline", "baseline_difference", "baseline_low", "baseline_high", "baseline_p",
     "verdict", "ten_percent",
+    "stations", "stations_better", "stations_equal", "stations_worse",
 )  # fmt: skip
+SURE = 0.05  # adjusted p-values below it are told as a verdict
 VERDICTS = {-1: "better", 0: "equal", 1: "worse"}
 
 
@@ -53,8 +54,6 @@ class Bootstrap:
 
     def of_mean(self, series: np.ndarray) -> "Difference | None":
         """Interval and p-value of the mean of a series; None if it is too short to tell."""
-        from evaluation.uncertainty import difference
-
         zero = np.zeros_like(series)
         found = difference(series, zero, seed=self.seed, num_resamples=self.resamples)
         return found if math.isfinite(found.low) else None
@@ -77,6 +76,8 @@ def numbers(name: str, dataset: "xr.Dataset", baseline: str, bootstrap: Bootstra
             about = {"statistic": name, "variable": str(variable), **attributes}
             about["long_name"] = about["long_name"] or str(variable).replace("_", " ")
             rows += [{**about, **row} for row in _of_variable(array, baseline, bootstrap)]
+    if "station_wasserstein" in dataset and dataset.sizes["station"]:
+        rows += _of_stations(name, dataset, bootstrap.seed)
     return rows
 
 
@@ -157,10 +158,43 @@ def _against(
         row["verdict"] = VERDICTS[int(sign * apart)]
     a, b = _mean(own), _mean(other)
     if sign == 1 and a is not None and b is not None and min(a, b) >= 0:
-        from evaluation.uncertainty import ten_percent_rule
-
         row["ten_percent"] = VERDICTS[int(ten_percent_rule(np.array(a), np.array(b)))]
     return row
+
+
+def _of_stations(name: str, dataset: "xr.Dataset", seed: int) -> list[Row]:
+    """Each pair of candidates over stations; `baseline` is the other one of the pair.
+
+    The value is the mean difference of distances, `baseline_p` that of Wilcoxon's signed rank test,
+    adjusted for all pairs, channels and boxes; the verdict is by it, and counts by the 10 % rule.
+    """
+    units = str(dataset["station_wasserstein"].attrs.get("units", ""))
+    rows: list[Row] = []
+    for test in station_tests(dataset, seed=seed):
+        known = math.isfinite(test["wilcoxon_adjusted"])
+        sure = known and test["wilcoxon_adjusted"] < SURE
+        told = test["mean"] if math.isfinite(test["mean"]) else None
+        rows.append(
+            {
+                "statistic": name,
+                "variable": f"paired_{test['box']}",
+                "units": units,
+                "long_name": f"paired difference over cities, boxes of {test['box']} points",
+                "better": "lower",
+                "candidate": test["a"],
+                "channel": test["channel"],
+                "value": told,
+                "baseline": test["b"],
+                "baseline_difference": told,
+                "baseline_p": test["wilcoxon_adjusted"] if known else None,
+                "verdict": VERDICTS[int(np.sign(test["median"])) if sure else 0],
+                "stations": test["num_stations"],
+                "stations_better": test["better"],
+                "stations_equal": test["equal"],
+                "stations_worse": test["worse"],
+            }
+        )  # fmt: skip
+    return rows
 
 
 def _mean(values: np.ndarray) -> float | None:

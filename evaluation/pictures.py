@@ -46,27 +46,21 @@ def zooms(setting: Setting) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
-def draw_all(fields: "xr.Dataset", setting: Setting) -> Iterator[tuple[str, Iterator[Picture]]]:
-    """Pictures of all chosen times: for each the time, and its pictures.
+def draw_time(fields: "xr.Dataset", setting: Setting, index: int) -> Iterator[Picture]:
+    """Pictures of one of the chosen times.
 
     Args:
         fields: A variable for each channel, (candidate, time, latitude, longitude); the reference
             is called `REFERENCE`.
         setting: Of the run.
+        index: Of the time.
     """
-    names = [str(name) for name in fields["candidate"].values]
-    for i, when in enumerate(fields["time"].values):
-        step = fields.isel(time=i)
-        values = {
-            name: np.stack(
-                [
-                    step[c.name].isel(candidate=j).transpose("latitude", "longitude").values
-                    for c in setting.channels
-                ]
-            )
-            for j, name in enumerate(names)
-        }
-        yield format_time(when), draw_fields(values, setting, format_time(when))
+    step = fields.isel(time=index).transpose("candidate", "latitude", "longitude")
+    values = {
+        str(name): np.stack([step[c.name].values[j] for c in setting.channels])
+        for j, name in enumerate(fields["candidate"].values)
+    }
+    return draw_fields(values, setting, format_time(fields["time"].values[index]))
 
 
 def draw_fields(fields: Mapping[str, np.ndarray], setting: Setting, when: str) -> Iterator[Picture]:

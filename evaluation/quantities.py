@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Iterable
 
+from evaluation.statistic import Setting
+
 DIGITS = 4  # significant ones
 _UP = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _GROUP = re.compile(r"\(((?:[A-Za-z°%]+(?:\*\*|\^)?(?:-?\d+)?\s*)+)\)(?:\*\*|\^)(-?\d+)")
@@ -81,3 +83,29 @@ def _scientific(value: float) -> str:
         return f"{value:.2g}"
     mantissa, power = f"{value:.1e}".split("e")
     return f"{mantissa}·10{str(int(power)).translate(_UP)}"
+
+
+def units_of(setting: Setting) -> str:
+    """Units that all channels share, joined by commas where they differ."""
+    return ", ".join(dict.fromkeys(channel.units or "1" for channel in setting.channels))
+
+
+def squared_units(units: str) -> str:
+    """CF units of the square: "m2 s-2" for "m s-1"."""
+    return _to_power(units, 2)
+
+
+def inverse_units(units: str) -> str:
+    """CF units of one over it: "s" for "s-1"."""
+    return _to_power(units, -1)
+
+
+def _to_power(units: str, power: int) -> str:
+    def term(text: str) -> str:
+        found = re.fullmatch(r"([^\W\d_]+?)(?:\*\*|\^)?(-?\d+)?", text)
+        if not found:
+            return text if text == "1" else f"({text}){power}"
+        exponent = int(found[2] or 1) * power
+        return found[1] + (str(exponent) if exponent != 1 else "")
+
+    return ", ".join(" ".join(map(term, part.split())) for part in units.split(", "))

@@ -5,20 +5,18 @@ with its table and figures, then what was left out and how to make all of it aga
 to `figures/`, as PNG and PDF. The same results give the same bytes.
 """
 
-import io
 import json
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atmodist.figures import save_figure
 from atmodist.outputs import atomic_path
 from evaluation import plotting
-from evaluation.html import Child, Markup, data_uri, element, facts, page, slug, table
-from evaluation.pictures import draw_all, format_time
+from evaluation.figures import Drawn, Job, Section, draw_all, times_of
+from evaluation.html import Child, Markup, element, facts, page, slug, table
+from evaluation.pictures import format_time
 from evaluation.quantities import pretty_units
-from evaluation.statistic import GLOBE, REFERENCE, Picture, Region
+from evaluation.statistic import GLOBE, REFERENCE, Region
 from evaluation.tables import Row, gaps_of, number_table, region_title, rows, summary_rows
 
 if TYPE_CHECKING:
@@ -26,8 +24,8 @@ if TYPE_CHECKING:
 
 REPORT, FIGURES = "report.html", "figures"
 SHOWN_FIRST = 4  # pictures of a section; the others are folded away
+FEW_TIMES = 100  # below it, intervals are said to be approximate
 SHOWN_ROWS = 24  # of a table; longer ones are folded away
-PALETTE = 256  # colours of the pictures in the page
 KEY = (
     "Means over time. Bold: the best candidate, where the 95 % interval of its difference from "
     "each of the others excludes zero (moving-block bootstrap over time); numbers without a series "
@@ -35,16 +33,17 @@ KEY = (
     "reference is better."
 )
 
-log = logging.getLogger(__name__)
 
-
-def write_report(results: "Results | str | Path", path: str | Path | None = None) -> Path:
+def write_report(
+    results: "Results | str | Path", path: str | Path | None = None, *, workers: int = 1
+) -> Path:
     """Writes the report and its figures.
 
     Args:
         results: Or the folder that holds them.
         path: Of the report; by default `report.html` in the folder of the results. Figures go to
             `figures` beside it.
+        workers: Processes that draw.
 
     Returns:
         The path of the report.
@@ -56,18 +55,18 @@ def write_report(results: "Results | str | Path", path: str | Path | None = None
     path = Path(results.folder) / REPORT if path is None else Path(path)
     with atomic_path(path.parent / FIGURES) as folder:
         folder.mkdir(parents=True)
-        body = _Report(results, folder).body()
+        body = _Report(results, draw_all(results, folder, workers)).body()
     with atomic_path(path) as temporary:
         temporary.write_text(page(_title(results), body), encoding="utf-8")
     return path
 
 
 class _Report:
-    """The parts of a report; pictures are saved in `folder` on the way."""
+    """The parts of a report, whose figures are drawn."""
 
-    def __init__(self, results: "Results", folder: Path):
+    def __init__(self, results: "Results", sections: Mapping[Job, Section]):
         self.results = results
-        self.folder = folder
+        self.sections = sections
         self.candidates = [REFERENCE, *results.candidates]
         shades = plotting.colors(self.candidates)
         self.swatch = {
@@ -141,36 +140,40 @@ class _Report:
             return None
         return Markup(
             number_table(chosen, self.candidates, swatch=self.swatch, region=False)
-            + element("p", KEY, " Over the whole grid.", class_="key")
+            + element("p", KEY, " Over the whole grid.", self._few(), class_="key")
+        )
+
+    def _few(self) -> str:
+        num = len(self.results.time.seconds)
+        if num >= FEW_TIMES:
+            return ""
+        return (
+            f" With {num} times only, intervals and bold numbers are approximate: the bootstrap "
+            f"makes intervals too narrow below about {FEW_TIMES} times."
         )
 
     def _fields(self) -> Markup | None:
-        def draw() -> Iterator[Markup]:
-            times = draw_all(self.results.fields, self.results.setting)
-            for i, (when, pictures) in enumerate(times):
-                figures = self._figures(pictures, f"fields-{i + 1}")
-                if i:
-                    yield element("details", element("summary", f"at {when}"), figures)
-                else:
-                    yield _folded(figures, f"more figures of {when}")
-
-        return self._careful("fields", draw)
+        parts = []
+        for i, when in enumerate(times_of(self.results)):
+            section = self.sections[Job(None, i)]
+            if i:
+                figures = [_figure(drawn) for drawn in section.figures]
+                parts.append(
+                    element("details", element("summary", f"at {when}"), figures, _missing(section))
+                )
+            else:
+                parts.append(_figures(section, f"more figures of {when}"))
+        return Markup("".join(parts)) or None
 
     def _statistic(self, name: str) -> Markup:
         outcome = self.results.outcomes[name]
-        found = self.numbers[name]
-        dataset = outcome.dataset
-        notes = dataset.attrs.get("notes", ())
+        notes = outcome.dataset.attrs.get("notes", ())
         options = ", ".join(f"{key} = {value}" for key, value in outcome.options.items())
-
-        def draw() -> Iterator[Markup]:
-            yield _folded(self._figures(outcome.statistic.draw(dataset), name), "more figures")
-
         return Markup(
             _notes([notes] if isinstance(notes, str) else list(notes))
             + (element("p", f"Options: {options}.", class_="key") if options else "")
-            + self._numbers_of(found)
-            + (self._careful(name, draw) or "")
+            + self._numbers_of(self.numbers[name])
+            + _figures(self.sections[Job(name)], "more figures")
         )
 
     def _numbers_of(self, found: Sequence[Row]) -> Markup:
@@ -189,46 +192,6 @@ class _Report:
         first = number_table(globe, self.candidates, swatch=self.swatch, gaps=True)
         fold = element("details", element("summary", f"all {len(found)} numbers, by region"), made)
         return Markup(first + fold)
-
-    def _careful(self, name: str, draw: Callable[[], Iterator[Markup]]) -> Markup | None:
-        """Figures; one that cannot be drawn costs itself, not the report."""
-        done: list[Markup] = []
-        try:
-            with plotting.style():
-                for part in draw():
-                    done.append(part)
-        except Exception as error:
-            log.exception("%s could not be drawn", name)
-            text = f"Figures are missing: {type(error).__name__}: {error}"
-            done.append(element("p", text, class_="note"))
-        return Markup("".join(done)) or None
-
-    def _figures(self, pictures: Iterable[Picture], owner: str) -> list[Markup]:
-        folder = self.folder / slug(owner)
-        taken: set[str] = set()
-        return [self._figure(picture, folder, taken) for picture in pictures]
-
-    def _figure(self, picture: Picture, folder: Path, taken: set[str]) -> Markup:
-        name = slug(picture.name)
-        while name in taken:
-            name += "-2"
-        taken.add(name)
-        folder.mkdir(exist_ok=True)
-        figure = picture.figure
-        (png,) = save_figure(figure, folder / name, ("png",))
-        figure.set_layout_engine("none")  # the layout that was found serves the other file
-        save_figure(figure, folder / name, ("pdf",))
-        width, height = figure.get_size_inches()
-        figure.clear()
-        image = element(
-            "img",
-            src=data_uri(_small_png(png.read_bytes()), "image/png"),
-            alt=f"{picture.title}. {picture.caption}",
-            width=round(100 * width),
-            height=round(100 * height),
-        )
-        caption = element("figcaption", element("b", picture.title), ". ", picture.caption)
-        return element("figure", image, caption)
 
     def _left_out(self) -> Markup | None:
         left_out = self.results.left_out
@@ -284,11 +247,29 @@ def _title(results: "Results") -> str:
     return f"{', '.join(names)} against {Path(results.reference).name}"
 
 
-def _folded(figures: Sequence[Markup], text: str) -> Markup:
+def _figures(section: Section, text: str) -> Markup:
     """Shows the first pictures, and hides the others behind a line."""
+    figures = [_figure(drawn) for drawn in section.figures]
     first, rest = figures[:SHOWN_FIRST], figures[SHOWN_FIRST:]
     fold = element("details", element("summary", f"{text} ({len(rest)})"), rest) if rest else ""
-    return Markup("".join(first) + fold)
+    return Markup("".join(first) + fold + _missing(section))
+
+
+def _figure(drawn: Drawn) -> Markup:
+    image = element(
+        "img",
+        src=drawn.uri,
+        alt=f"{drawn.title}. {drawn.caption}",
+        width=round(100 * drawn.size[0]),
+        height=round(100 * drawn.size[1]),
+    )
+    caption = element("figcaption", element("b", drawn.title), ". ", drawn.caption)
+    return element("figure", image, caption)
+
+
+def _missing(section: Section) -> Markup:
+    text = f"Figures are missing: {section.error}"
+    return element("p", text, class_="note") if section.error else Markup("")
 
 
 def _notes(notes: Iterable[str]) -> Markup:
@@ -316,17 +297,6 @@ def _moment(time: Any, index: int) -> str:
         return str(time.isoformat(index)).replace("T", " ")[:16]
     except (AttributeError, ValueError):
         return format_time(int(time.seconds[index]))
-
-
-def _small_png(content: bytes) -> bytes:
-    """The same picture in 256 colours, about a third of the size."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as image:
-        small = image.convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
-    buffer = io.BytesIO()
-    small.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue() if buffer.tell() < len(content) else content
 
 
 def _fingerprints(identity: Any) -> str:

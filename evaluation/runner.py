@@ -24,6 +24,7 @@ from evaluation.configuration import EvaluationConfig
 from evaluation.datasets import joined, joined_fields, write_dataset
 from evaluation.numbers import Bootstrap, numbers
 from evaluation.parts import Parts
+from evaluation.pictures import choose_times
 from evaluation.regions import with_globe
 from evaluation.results import (
     COMMAND,
@@ -38,7 +39,7 @@ from evaluation.results import (
 from evaluation.statistic import REFERENCE, Accumulator, Setting, Statistic
 from evaluation.statistics import known
 
-FORMAT = 1  # of parts; raised when they mean something else
+FORMAT = 2  # of parts; raised when they mean something else
 SAVE_SECONDS = 30.0  # between two times that sums are kept
 SAVE_SHARE = 0.1  # of the run that may be spent on keeping them
 LOCK = ".lock"
@@ -218,7 +219,7 @@ class _Run:
     def _shown(self) -> list[int]:
         seconds = self.time.seconds
         if self.config.picture_times is None:
-            return [int(seconds[len(seconds) // 2])]
+            return [int(seconds[i]) for i in choose_times(len(seconds))]
         shown = []
         for text in self.config.picture_times:
             second = self.time.parse(text)

@@ -250,6 +250,19 @@ def level_difference(spectrum: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.mean(level**2, axis=-1)))
 
 
+def small_scale_level(spectrum: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """10 log10(Σ spectrum / Σ reference) over the upper half of degrees or wavenumbers, in dB.
+
+    Zero for equal spectra; -3 where half the power of small scales is lost, +3 where it is doubled;
+    60 dB at most, either way.
+    """
+    half = spectrum.shape[-1] // 2
+    own, other = spectrum[..., half:].sum(axis=-1), reference[..., half:].sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = np.where(own == other, 0.0, 10 * np.log10(own / other))
+    return np.clip(level, -LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
+
+
 def slope(spectrum: np.ndarray, scale: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
     """Exponent n of the power law c scaleⁿ fitted to log spectra by least squares.
 

@@ -1,8 +1,7 @@
 """`phire-eval`: fields judged against a reference; `phire-eval compare`: finished runs joined."""
 
-import importlib
-import importlib.util
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from evaluation.configuration import ComparisonConfig, EvaluationConfig
 if TYPE_CHECKING:
     from evaluation.results import Results
 
-REPORT = "evaluation.report"
 LISTS = ("--candidates", "--statistics", "--regions", "--channels", "--picture_times")
 
 
@@ -55,22 +53,21 @@ def _evaluate(config: EvaluationConfig) -> str:
         load_tensorflow()
     from evaluation.runner import evaluate
 
-    return _closing(evaluate(config))
+    return _closing(evaluate(config), config.workers)
 
 
 def _compare(config: ComparisonConfig) -> str:
     from evaluation.comparison import compare
 
-    return _closing(compare(config))
+    return _closing(compare(config), None)
 
 
-def _closing(results: "Results") -> str:
+def _closing(results: "Results", workers: int | None) -> str:
     """Writes the report; says where it is."""
-    made = f"{results.folder}/metrics.json"
-    if importlib.util.find_spec(REPORT) is not None:
-        report = importlib.import_module(REPORT)
-        made = str(report.write_report(results))
+    from evaluation.report import write_report
+
+    path = write_report(results, workers=workers or len(os.sched_getaffinity(0)))
     return (
-        f"{results.summary()}\nWrote {made}. Next: open it, or join runs with phire-eval compare "
+        f"{results.summary()}\nWrote {path}. Next: open it, or join runs with phire-eval compare "
         f"{results.folder} RUN"
     )

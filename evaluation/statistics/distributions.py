@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from evaluation.accumulation import StepSeries
 from evaluation.averages import windows
 from evaluation.gradients import cell_window
 from evaluation.histograms import Histogram, wasserstein, wasserstein_bound
-from evaluation.series import StepSeries, inverse_units, units_of
+from evaluation.quantities import inverse_units, units_of
 from evaluation.statistic import Need, Picture, Sample, Setting
 
 if TYPE_CHECKING:
@@ -171,17 +172,18 @@ class DistributionAccumulator:
         dataset.coords["probability"] = list(PROBABILITIES)
         for number, quantity in enumerate(QUANTITIES):
             plural, units, prefix = what[quantity]
-            long_name = f"Wasserstein-1 distance to the reference's {plural}"
+            long_name = f"Wasserstein-1 distance between distributions of {plural}"
+            main = {} if prefix else {"main": 1}
             dataset[f"{prefix}wasserstein"] = (
                 ("time", "region", "channel"),
                 self._series.values(quantity),
-                {"long_name": f"{long_name} at each step", "units": units, "better": "lower"},
+                {"long_name": long_name, "units": units, "better": "lower", **main},
             )
             pooled = self._tabulate(number)
             dataset[f"pooled_{prefix}wasserstein"] = (
                 ("region", "channel"),
                 pooled["distance"],
-                {"long_name": f"{long_name}, all steps", "units": units, "better": "lower"},
+                {"long_name": f"{long_name}, all times pooled", "units": units, "better": "lower"},
             )
             for name, dimension, long_name, unit in (
                 ("bound", "side", "largest error of the pooled distance", units),
@@ -208,12 +210,12 @@ class DistributionAccumulator:
             "kernel_density": (NUM_BINS,),
         }
         table = {name: np.full(self._shape + size, np.nan) for name, size in sizes.items()}
-        if not len(self._series):
+        if not self._series.num_steps:
             return table
         for index in np.ndindex(*self._shape):
             own, aim = (self._histograms[(side, quantity, *index)] for side in (OWN, AIM))
             part = (self._windows, self._cells)[quantity][index[0]]
-            num_values = len(part.rows) * len(part.columns) * len(self._series)
+            num_values = len(part.rows) * len(part.columns) * self._series.num_steps
             axis = AsinhAxis.of(aim, positive=QUANTITIES[quantity] == "gradient")
             edges = axis.edges()
             masses = own.masses(edges)

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from evaluation.accumulation import StepSeries
 from evaluation.averages import area_mean, row_blocks, windows
-from evaluation.series import StepSeries, units_of
+from evaluation.quantities import units_of
 from evaluation.statistic import Need, Picture, Sample, Setting
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class EnsembleSums:
                 result[name].attrs["better"] = better
         if self._ranks is None:
             return result
-        frequency = self._ranks / max(len(self._series), 1)
+        frequency = self._ranks / max(self._series.num_steps, 1)
         variance, squared_error = (
             values[name].mean(axis=0) for name in ("variance", "squared_error")
         )

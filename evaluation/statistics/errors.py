@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from evaluation.accumulation import StepSeries
 from evaluation.averages import area_mean, row_blocks, windows
 from evaluation.gradients import cell_window
-from evaluation.series import StepSeries, squared_units, units_of
+from evaluation.quantities import squared_units, units_of
 from evaluation.statistic import Need, Picture, Sample, Setting
 
 if TYPE_CHECKING:
@@ -32,14 +33,15 @@ NAMES = (
     "total_variation",
     "total_variation_difference",
 )
+MAIN = ("rmse", "correlation")
 DRAWN = ("rmse", "mae", "bias", "correlation", "total_variation")
 LONG_NAMES = {
     "mse": "mean squared error",
     "rmse": "root mean squared error",
     "mae": "mean absolute error",
-    "bias": "bias",
+    "bias": "bias (candidate minus reference)",
     "correlation": "correlation with the reference",
-    "total_variation": "total variation",
+    "total_variation": "total variation (mean absolute gradient)",
     "total_variation_difference": "absolute difference of total variation",
 }
 
@@ -138,7 +140,8 @@ class ErrorAccumulator:
                     "long_name": LONG_NAMES[name],
                     "units": units.get(name, u),
                     "better": better.get(name, "lower"),
-                },
+                }
+                | ({"main": 1} if name in MAIN else {}),
             )
         return dataset
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from atmodist.fields.grid import Grid
+from evaluation.accumulation import StepSeries
 from evaluation.averages import area_mean, windows
-from evaluation.series import StepSeries
 from evaluation.statistic import REFERENCE, Need, Picture, Sample, Setting
 
 if TYPE_CHECKING:
@@ -157,13 +157,17 @@ class ExceedanceAccumulator:
         dataset["exceedance"] = (
             ("time", "region", "channel"),
             self._series.values("exceedance"),
-            {"long_name": "share of the area with strong small scales", "units": "1"}
+            {"long_name": "share of the area with strong small-scale features", "units": "1"}
             | {"better": "reference", "comment": what},
         )
         dataset["exceedance_map"] = (
             ("channel", "latitude", "longitude"),
-            (self._counts / max(len(self._series), 1)).astype(np.float32),
-            {"long_name": "share of steps with strong small scales", "units": "1", "comment": what},
+            (self._counts / max(self._series.num_steps, 1)).astype(np.float32),
+            {
+                "long_name": "share of times with strong small scales",
+                "units": "1",
+                "comment": what,
+            },
         )
         return dataset
 

@@ -114,30 +114,33 @@ class KineticEnergies(StepAccumulator):
         ratio = ratio_of(energy, reference)
         steps = self.series("energy")
         units = {"units": "m2 s-2"}
-        part = {"total": "Kinetic energy", "rotational": "Its rotational part"}
-        part["divergent"] = "Its divergent part"
+        part = {"total": "kinetic energy", "rotational": "kinetic energy, rotational part"}
+        part["divergent"] = "kinetic energy, divergent part"
         data = xr.Dataset(
             {
                 "energy_spectrum": (
                     ("part", "degree"),
                     energy,
-                    {"long_name": "Kinetic energy per degree", **units},
+                    {"long_name": "kinetic energy per degree", **units},
                 ),
                 "energy_spread": (
                     ("part", "degree"),
                     self.spread("energy"),
-                    {"long_name": "Its spread over time", **units},
+                    {
+                        "long_name": "its standard deviation over time",
+                        **units,
+                    },
                 ),
                 "energy_ratio": (
                     ("part", "degree"),
                     ratio,
-                    {"long_name": "Energy over that of the reference", "units": "1"},
+                    {"long_name": "kinetic energy over that of the reference", "units": "1"},
                 ),
                 "energy_level_difference": (
                     "time",
                     self.series("level_difference"),
                     {
-                        "long_name": "Difference of the energy spectrum from the reference",
+                        "long_name": "energy spectrum: rms difference of levels from the reference",
                         "units": "dB",
                         "better": "lower",
                     },
@@ -146,16 +149,17 @@ class KineticEnergies(StepAccumulator):
                     "time",
                     self.series("effective_wavelength"),
                     {
-                        "long_name": "Effective resolution of energy, wavelength",
+                        "long_name": "effective resolution of kinetic energy, as wavelength",
                         "units": "km",
                         "better": "lower",
+                        "main": 1,
                     },
                 ),
                 "energy_effective_degree": (
                     (),
                     effective_resolution(ratio[0, 1:], degree[1:], self._threshold),
                     {
-                        "long_name": "Effective resolution of energy, degree",
+                        "long_name": "effective resolution of kinetic energy, as degree",
                         "units": "1",
                         "better": "higher",
                     },
@@ -179,7 +183,7 @@ class KineticEnergies(StepAccumulator):
                 (),
                 slope(energy[0], degree, self._slope),
                 {
-                    "long_name": "Exponent of the energy spectrum",
+                    "long_name": "exponent of the energy spectrum",
                     "units": "1",
                     "better": "reference",
                 },

@@ -223,13 +223,18 @@ class DistanceSums:
             }
         )
         described = {
-            "learned_distance": ("learned distance", "1"),
-            "hours": ("equivalent hours; a lower bound where beyond the curve", "h"),
-            "beyond_curve": ("share of steps beyond the calibrated curve", "1"),
+            "learned_distance": ("learned distance (AtmoDist)", "1"),
+            "hours": ("learned distance as hours of true evolution (at least)", "h"),
+            "beyond_curve": ("share of times whose distance is beyond the calibrated hours", "1"),
         }
         for name, (long_name, units) in described.items():
             if name in kept:
-                attributes = {"long_name": long_name, "units": units, "better": "lower"}
+                attributes: dict[str, Any] = {
+                    "long_name": long_name,
+                    "units": units,
+                    "better": "lower",
+                }
+                attributes |= {"main": 1} if name != "beyond_curve" else {}
                 result[name] = (steps, kept[name], attributes)
         result["distance_by_stage"] = (
             (*steps, "stage"),

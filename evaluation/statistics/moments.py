@@ -13,12 +13,13 @@ them, in float64, without the cancellation of sums of powers.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from evaluation.accumulation import StepSeries
 from evaluation.averages import area_mean, row_blocks, windows
-from evaluation.series import StepSeries, units_of
+from evaluation.quantities import units_of
 from evaluation.statistic import REFERENCE, Need, Picture, Sample, Setting
 
 if TYPE_CHECKING:
@@ -193,14 +194,15 @@ class MomentAccumulator:
             dataset[name] = (
                 ("time", "region", "channel"),
                 values,
-                _attributes(name, "over the area at each step", units),
+                _attributes(name, "over the area", units)
+                | ({"main": 1} if name == "standard_deviation" else {}),
             )
         for name, values in zip(NAMES, standardized(pooled(central)), strict=True):
             if name != "mean":  # the same as the mean over time of the means
                 dataset[f"pooled_{name}"] = (
                     ("region", "channel"),
                     values,
-                    _attributes(name, "over area and time", units),
+                    _attributes(name, "over area and time together", units),
                 )
         grid = self._setting.grid
         dataset.coords.update({"latitude": grid.latitude, "longitude": grid.longitude})
@@ -213,7 +215,7 @@ class MomentAccumulator:
         return dataset
 
 
-def _attributes(name: str, over: str, units: str) -> dict[str, str]:
+def _attributes(name: str, over: str, units: str) -> dict[str, Any]:
     return {
         "long_name": f"{name.replace('_', ' ')} {over}",
         "units": units if name in ("mean", "standard_deviation") else "1",

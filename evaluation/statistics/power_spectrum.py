@@ -14,17 +14,19 @@ Options:
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evaluation.accumulation import StepAccumulator, checked_options
+from evaluation.quantities import squared_units, units_of
 from evaluation.spectra import (
     WindowedSpectrum,
     effective_resolution,
     level_difference,
     ratio_of,
     slope,
+    small_scale_level,
 )
 from evaluation.spherical import power_per_degree, wavelength
 from evaluation.statistic import GLOBE, Need, Picture, Sample, Setting
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"threshold": 0.5, "slope": None, "side": 2000.0, "taper": "hann"}
 RING_MEDIAN = 3  # rings; there are fewer of them than degrees
-SERIES = ("total_power", "level_difference", "effective_wavelength")
+SERIES = ("total_power", "level_difference", "small_scale_level", "effective_wavelength")
 
 
 class PowerSpectra(StepAccumulator):
@@ -78,6 +80,7 @@ class PowerSpectra(StepAccumulator):
             scalars["total_power"][index] = power.sum(axis=-1)
             power, reference = power[..., 1 : len(scale) + 1], reference[..., 1 : len(scale) + 1]
             scalars["level_difference"][index] = level_difference(power, reference)
+            scalars["small_scale_level"][index] = small_scale_level(power, reference)
             ratio = ratio_of(power, reference)
             # interpolated in the wavenumber, of which ratios are smooth functions
             scalars["effective_wavelength"][index] = 1 / effective_resolution(
@@ -90,7 +93,7 @@ class PowerSpectra(StepAccumulator):
         import xarray as xr
 
         setting = self.setting
-        units = squared(units_of(setting))
+        units = squared_units(units_of(setting))
         data = xr.Dataset(
             coords={
                 "time": self.seconds,
@@ -98,11 +101,17 @@ class PowerSpectra(StepAccumulator):
                 "channel": [channel.name for channel in setting.channels],
             }
         )
-        attributes = {
-            "total_power": ("Power of all resolved scales", units, "reference"),
-            "level_difference": ("Difference of spectra from the reference", "dB", "lower"),
-            "effective_wavelength": ("Effective resolution, wavelength", "km", "lower"),
-        }
+        attributes: dict[str, Any] = {
+            "total_power": ("power of all scales together (mean square)", units, "reference"),
+            "level_difference": (
+                "spectrum: rms difference of levels from the reference", "dB", "lower",
+            ),
+            "small_scale_level": (
+                "level of the smaller half of scales (0 as the reference, below: lost)",
+                "dB", "reference", True,
+            ),
+            "effective_wavelength": ("effective resolution, as wavelength", "km", "lower", True),
+        }  # fmt: skip
         for name, described in attributes.items():
             data[name] = ("time", "region", "channel"), self.series(name), _attributes(*described)
         if self._on_sphere:
@@ -122,22 +131,22 @@ class PowerSpectra(StepAccumulator):
         )
         ratio = ratio_of(power, reference)
         for name, values, long_name, unit in (
-            ("power_spectrum", power, "Power per degree", units),
-            ("power_spread", self.spread(f"power {GLOBE}"), "Its spread over time", units),
-            ("power_ratio", ratio, "Power over that of the reference", "1"),
+            ("power_spectrum", power, "power per degree", units),
+            ("power_spread", self.spread(f"power {GLOBE}"), "standard deviation over time", units),
+            ("power_ratio", ratio, "power over that of the reference", "1"),
         ):
             data[name] = ("channel", "degree"), values, _attributes(long_name, unit)
         resolution = effective_resolution(ratio[..., 1:], degree[1:], self._threshold)
         data["effective_degree"] = (
             "channel",
             resolution,
-            _attributes("Effective resolution, degree", "1", "higher"),
+            _attributes("effective resolution, as degree of spherical harmonics", "1", "higher"),
         )
         if self._slope is not None:
             data["spectral_slope"] = (
                 "channel",
                 slope(power, degree, self._slope),
-                _attributes("Exponent of the power spectrum", "1", "reference"),
+                _attributes("exponent of the power spectrum", "1", "reference"),
             )
 
     def _add_windows(self, data: "xr.Dataset", units: str) -> None:
@@ -163,9 +172,9 @@ class PowerSpectra(StepAccumulator):
             {"long_name": "Total wavenumber, 1 / wavelength", "units": "km-1"},
         )
         for name, values, long_name, unit in (
-            ("window_spectrum", power, "Power per wavenumber", f"{units} km"),
-            ("window_spread", spread, "Its spread over time", f"{units} km"),
-            ("window_ratio", ratio_of(power, reference), "Power over the reference's", "1"),
+            ("window_spectrum", power, "power per wavenumber", f"{units} km"),
+            ("window_spread", spread, "standard deviation over time", f"{units} km"),
+            ("window_ratio", ratio_of(power, reference), "power over that of the reference", "1"),
         ):
             data[name] = ("region", "channel", "ring"), values, _attributes(long_name, unit)
 
@@ -176,22 +185,6 @@ def powers(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     if sample.candidate is sample.reference:
         return power, power
     return power, power_per_degree(sample.reference_modal)
-
-
-def units_of(setting: Setting) -> str:
-    """Units of all channels, if they have the same; else words for it."""
-    units = {channel.units for channel in setting.channels}
-    return units.pop() or "1" if len(units) == 1 else "channel_units"
-
-
-def squared(units: str) -> str:
-    """The square of CF units: "s-2" for "s-1"."""
-    parts = []
-    for part in units.split():
-        base = part.rstrip("-0123456789")
-        power = 2 * int(part[len(base) :] or 1)
-        parts.append(f"{base}{power}" if base else part)
-    return " ".join(parts)
 
 
 def checked_threshold(threshold: object) -> float:
@@ -210,9 +203,11 @@ def checked_slope(bounds: object) -> tuple[float, float] | None:
     return float(bounds[0]), float(bounds[1])
 
 
-def _attributes(long_name: str, units: str, better: str | None = None) -> dict[str, str]:
-    attributes = {"long_name": long_name, "units": units}
-    return attributes | ({"better": better} if better else {})
+def _attributes(
+    long_name: str, units: str, better: str | None = None, main: bool = False
+) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"long_name": long_name, "units": units}
+    return attributes | ({"better": better} if better else {}) | ({"main": 1} if main else {})
 
 
 def _cut(field: np.ndarray, setting: Setting, region: str) -> np.ndarray:
@@ -246,7 +241,7 @@ class PowerSpectrum:
     needs: frozenset[Need] = frozenset()
     of_reference = True
     default = True
-    version = 1
+    version = 2
 
     def accumulator(self, setting: Setting) -> PowerSpectra:
         """Starts to accumulate; see the module for options."""

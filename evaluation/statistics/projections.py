@@ -263,6 +263,8 @@ class ProjectedPatches:
                     "better": better,
                     "num_samples": len(sides[0][0]),
                 }
+                if measure == "frechet" and space == self._spaces[-1]:
+                    result[name].attrs["main"] = 1
         return result
 
     def _measures(self, x: np.ndarray, y: np.ndarray) -> dict[str, float]:

@@ -32,10 +32,10 @@ import numpy as np
 from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.grid import Grid
 from evaluation.accumulation import StepAccumulator, checked_options
+from evaluation.quantities import squared_units, units_of
 from evaluation.spectra import level_difference
 from evaluation.spherical import power_per_degree
 from evaluation.statistic import GLOBE, Need, Picture, Region, Sample, Setting
-from evaluation.statistics.power_spectrum import squared, units_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -342,7 +342,7 @@ class Semivariograms(StepAccumulator):
         import xarray as xr
 
         setting = self.setting
-        units = squared(units_of(setting))
+        units = squared_units(units_of(setting))
         distance = np.array(
             [
                 [self._pairs[region, direction].distance for direction in self._directions]
@@ -355,20 +355,21 @@ class Semivariograms(StepAccumulator):
                 "semivariogram": (
                     axes,
                     self.mean("sampled"),
-                    {"long_name": "Semivariogram of sampled pairs", "units": units},
+                    {"long_name": "semivariogram of sampled pairs", "units": units},
                 ),
                 "semivariogram_spread": (
                     axes,
                     self.spread("sampled"),
-                    {"long_name": "Its spread over time", "units": units},
+                    {"long_name": "semivariogram, standard deviation over time", "units": units},
                 ),
                 "semivariogram_difference": (
                     ("time", "region", "channel"),
                     self.series("difference"),
                     {
-                        "long_name": "Difference of semivariograms from the reference",
+                        "long_name": "semivariogram: rms difference of levels from the reference",
                         "units": "dB",
                         "better": "lower",
+                        "main": 1,
                     },
                 ),
             },
@@ -395,7 +396,7 @@ class Semivariograms(StepAccumulator):
                 ("exact_semivariogram", self.mean("exact")),
                 ("exact_semivariogram_spread", self.spread("exact")),
             ):
-                described = {"long_name": "Semivariogram of all pairs", "units": units}
+                described = {"long_name": "semivariogram of all pairs", "units": units}
                 data[name] = ("channel", "exact_lag"), values, described
         return data
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from atmodist.fields.grid import Grid
 from evaluation.cities import CITIES, Station, cities, inside, nearest_points
-from evaluation.series import units_of
+from evaluation.quantities import units_of
 from evaluation.statistic import Need, Picture, Sample, Setting
 
 if TYPE_CHECKING:
@@ -167,10 +167,11 @@ class StationAccumulator:
                 ("region", "channel"),
                 means,
                 {
-                    "long_name": f"Wasserstein-1 distance at stations, mean, {box} points",
+                    "long_name": f"Wasserstein-1 distance at cities, boxes of {box} points, mean",
                     "units": u,
                     "better": "lower",
-                },
+                }
+                | ({"main": 1} if box == BOXES[0] else {}),
             )
         return dataset
 

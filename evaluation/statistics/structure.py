@@ -28,8 +28,8 @@ import numpy as np
 
 from atmodist.fields.grid import Grid
 from atmodist.metric.pixel_measures import SSIM_RADIUS, ssim_map
+from evaluation.accumulation import StepSeries
 from evaluation.averages import Window, area_mean, windows
-from evaluation.series import StepSeries
 from evaluation.statistic import Need, Picture, Sample, Setting
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 KILOMETRE = 1000.0  # m
 SSIM_ROWS = 64  # windows computed at a time, so that temporaries stay in a core's cache
+CENTRES = 4  # rows of centres in the height of a neighbourhood
+LEAST_CENTRES = 8  # of a window
 HISTOGRAM_BINS = 1 << 12
 NOTHING = 1e-28  # mean square share: of one event far more, of the rounding of sums far less
 
@@ -134,7 +136,9 @@ def half_widths(grid: Grid, size: float, radius: float) -> tuple[np.ndarray, np.
     return np.stack([first, last], axis=1), np.minimum(columns, most).astype(int)
 
 
-def fraction_rows(events: np.ndarray, grid: Grid, size: float, radius: float) -> Iterator[Any]:
+def fraction_rows(
+    events: np.ndarray, grid: Grid, size: float, radius: float, step: int = 1
+) -> Iterator[tuple[int, Any]]:
     """Shares F of the neighbourhoods in which an event happens, row by row.
 
     Args:
@@ -142,9 +146,11 @@ def fraction_rows(events: np.ndarray, grid: Grid, size: float, radius: float) ->
         grid: Of the events.
         size: L of the neighbourhoods, km.
         radius: Of the sphere, m.
+        step: Between rows of centres.
 
     Yields:
-        F of the neighbourhoods with centres in each row, (..., longitude) float64.
+        Every so many rows: its number, and F of the neighbourhoods with centres in it,
+        (..., longitude) float64.
     """
     num_columns = grid.shape[1]
     rows, columns = half_widths(grid, size, radius)
@@ -158,7 +164,9 @@ def fraction_rows(events: np.ndarray, grid: Grid, size: float, radius: float) ->
         while first < rows[row, 0]:
             total -= areas[first] * events[..., first, :]
             first += 1
-        yield _running_mean(total, int(width), grid.is_periodic, areas[first:last].sum())
+        if row % step == step // 2:
+            divisor = areas[first:last].sum()
+            yield row, _running_mean(total, int(width), grid.is_periodic, divisor)
 
 
 def _running_mean(
@@ -196,6 +204,8 @@ def squared_fractions(
 ) -> np.ndarray:
     """What the score is made of: ⟨(F_f - F_r)²⟩ and ⟨F_f²⟩ + ⟨F_r²⟩ over windows.
 
+    Large neighbourhoods overlap much: their centres lie in every `_centre_step`-th row only.
+
     Args:
         candidate: Where its events happen, (..., latitude, longitude), bool.
         reference: The same.
@@ -209,9 +219,14 @@ def squared_fractions(
     """
     sums = np.zeros((2, len(parts), *candidate.shape[:-2]))
     whole = len(grid.longitude)
-    row_weights = [dict(zip(part.rows, part.weights[:, 0], strict=True)) for part in parts]
+    step = _centre_step(grid, size, radius, parts)
+    row_weights = []
+    for part in parts:
+        chosen = part.rows % step == step // 2
+        weights = part.weights[chosen, 0] * (part.weights.sum() / part.weights[chosen].sum())
+        row_weights.append(dict(zip(part.rows[chosen], weights, strict=True)))
     events = np.stack([candidate, reference])
-    for row, both in enumerate(fraction_rows(events, grid, size, radius)):
+    for row, both in fraction_rows(events, grid, size, radius, step):
         difference = both[0] - both[1]
         along = None
         for number, (part, weights) in enumerate(zip(parts, row_weights, strict=True)):
@@ -223,6 +238,14 @@ def squared_fractions(
                 squares = along = _squares(difference, both) if along is None else along
             sums[:, number] += weights[row] * squares
     return sums
+
+
+def _centre_step(grid: Grid, size: float, radius: float, parts: tuple[Window, ...]) -> int:
+    """Rows between centres: a quarter of a neighbourhood, but no fewer than eight in each window."""
+    reach, _ = half_widths(grid, size, radius)
+    height = int(np.median(reach[:, 1] - reach[:, 0]))
+    least = min(len(part.rows) for part in parts)
+    return max(1, min(height // CENTRES, least // LEAST_CENTRES))
 
 
 def _squares(difference: np.ndarray, both: np.ndarray) -> np.ndarray:
@@ -324,20 +347,21 @@ class StructureSums:
         size = options.neighbourhoods[middle]
         result["fss"] = (dims, skill(*sums[0][middle]))
         result["fss"].attrs = {
-            "long_name": f"fractions skill score of {self._event(options.quantiles[0])} "
+            "long_name": f"fractions skill score (FSS) of {self._event(options.quantiles[0])} "
             f"within {size:g} km",
             "units": "1",
             "better": "higher",
+            "main": 1,
         }
         result["ssim"] = (dims, self._series.values("ssim"))
         result["ssim"].attrs = {
-            "long_name": "structural similarity",
+            "long_name": "structural similarity (SSIM)",
             "units": "1",
             "better": "higher",
         }
         result["psnr"] = (dims, self._series.values("psnr"))
         result["psnr"].attrs = {
-            "long_name": "peak signal-to-noise ratio",
+            "long_name": "peak signal-to-noise ratio (PSNR)",
             "units": "dB",
             "better": "higher",
         }
@@ -407,7 +431,7 @@ class Structure:
     needs: frozenset[Need] = frozenset()
     of_reference = False
     default = True
-    version = 1
+    version = 2
 
     def accumulator(self, setting: Setting) -> StructureSums:
         """Starts to accumulate."""

@@ -4,7 +4,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import make_grid
-from evaluation.accumulation import StepAccumulator, checked_options
+from evaluation.accumulation import StepAccumulator, StepSeries, checked_options
 from evaluation.statistic import GLOBE, Setting
 
 SETTING = Setting(
@@ -57,3 +57,18 @@ def test_unknown_options_are_named():
     assert checked_options(setting, {"a": 1, "b": 2}, "this") == {"a": 1, "b": 3}
     with pytest.raises(ValueError, match="this has no option 'b'; it has a"):
         checked_options(setting, {"a": 1}, "this")
+
+
+def test_a_series_comes_back_from_parts_and_from_disk():
+    values = np.arange(12.0).reshape(3, 2, 1, 2)  # (time, name, region, channel)
+    parts = [StepSeries(("a", "b"), SETTING) for _ in range(2)]
+    for step in range(3):
+        parts[step // 2].append(10 * step, values[step])
+    parts[0].merge(parts[1])
+    again = StepSeries(("a", "b"), SETTING)
+    again.restore(parts[0].arrays())
+    assert_array_equal(again.values("b"), values[:, 1])
+    assert list(again.dataset().time) == [0, 10, 20]
+    assert StepSeries(("a",), SETTING).values("a").shape == (0, 1, 2)
+    with pytest.raises(ValueError, match=r"shape \(2, 1, 2\); got \(2, 2\)"):
+        again.append(0, values[0, :, 0])

@@ -58,3 +58,10 @@ def test_units_carry_the_power():
     assert quantities.scaled_units("s-1", -5) == "10⁻⁵ s⁻¹"
     assert quantities.labelled("bias", "1") == "bias"
     assert quantities.labelled("bias", "s-1", -5) == "bias (10⁻⁵ s⁻¹)"
+
+
+def test_units_of_squares_and_inverses():
+    assert quantities.squared_units("m s-1") == "m2 s-2"
+    assert quantities.squared_units("1") == "1"
+    assert quantities.inverse_units("s-1") == "s"
+    assert quantities.squared_units("s-1, K") == "s-2, K2"

@@ -11,6 +11,7 @@ from evaluation.spectra import (
     level_difference,
     ratio_of,
     slope,
+    small_scale_level,
 )
 from evaluation.spherical import random_modal, synthesis
 
@@ -167,3 +168,11 @@ def test_slope_of_a_power_law_is_its_exponent():
     assert_allclose(slope(spectra, degree, (10, 100)), [-3, -5 / 3])
     with pytest.raises(ValueError, match="no spectrum between 300 and 400"):
         slope(spectra, degree, (300, 400))
+
+
+def test_level_of_small_scales_has_the_sign_of_what_is_gained_and_is_blind_to_large_scales():
+    reference = np.array([9.0, 5.0, 2.0, 1.0])
+    assert_allclose(small_scale_level(reference * [7, 0, 0.5, 0.5], reference), -3.0103, atol=1e-4)
+    assert_allclose(small_scale_level(reference * [1, 1, 2, 2], reference), 3.0103, atol=1e-4)
+    assert_allclose(small_scale_level(0 * reference, reference), -60.0)
+    assert small_scale_level(0 * reference, 0 * reference) == 0

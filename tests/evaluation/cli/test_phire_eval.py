@@ -10,7 +10,9 @@ from tests.evaluation.made_up import STATISTICS, changed_archive, made_archive
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     monkeypatch.setattr("evaluation.runner.known", lambda: STATISTICS)
-    monkeypatch.setattr("evaluation.cli.phire_eval.REPORT", "evaluation.no_report")
+    monkeypatch.setattr(
+        "evaluation.report.write_report", lambda results, **_: results.folder / "report.html"
+    )
     truth = made_archive(tmp_path / "truth.h5", num_steps=6)
     changed_archive(truth, tmp_path / "half.h5", lambda field: field / 2)
     monkeypatch.chdir(tmp_path)
@@ -43,7 +45,7 @@ def test_from_flags_and_from_yaml_to_results_and_a_comparison(files, capsys):
     assert main([*flags, "--candidates", "half=half.h5", "--output", "one"]) == 0
     out = capsys.readouterr().out.strip().splitlines()
     assert out[0].startswith("2 statistics of half against truth.h5, 6 steps")
-    assert out[-1].startswith("Wrote one/metrics.json. Next: ")
+    assert out[-1].startswith("Wrote one/report.html. Next: ")
     settings = {
         "reference": "truth.h5",
         "candidates": {"past": "persistence:1", "bicubic": "interpolation:bicubic"},

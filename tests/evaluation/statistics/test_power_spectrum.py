@@ -3,12 +3,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from atmodist.constants import EARTH_RADIUS
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
+from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from evaluation import plotting
 from evaluation.spherical import degrees, random_modal, synthesis
 from evaluation.statistic import GLOBE, REFERENCE, Region, Sample, Setting
-from evaluation.statistics.power_spectrum import STATISTIC, squared, units_of
+from evaluation.statistics.power_spectrum import STATISTIC
 
 CHANNELS = (DIVERGENCE, VORTICITY)
 GRID = make_grid("gauss", 64)
@@ -139,14 +139,6 @@ def test_numbers_say_what_they_are(truth):
         assert ("better" in values.attrs) == scalar, name
     assert result.power_spectrum.units == "s-2"
     assert -3 < result.spectral_slope[0] < -2
-
-
-def test_squares_of_units():
-    assert squared("m s-1") == "m2 s-2"
-    assert squared("1") == "1"
-    assert squared("K") == "K2"
-    assert units_of(setting(channels=(VORTICITY, Channel("u", "m s-1")))) == "channel_units"
-    assert squared("channel_units") == "channel_units2"
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_quantile_of_a_constant_field_is_the_constant():
 @pytest.mark.parametrize("size", [0.0, 50.0, 2000.0, 60000.0])
 def test_fractions_agree_with_their_definition_at_every_point(grid, size):
     events = np.random.default_rng(2).random(grid.shape) < 0.3
-    found = np.stack(list(fraction_rows(events, grid, size, RADIUS)))
+    found = np.stack([row for _, row in fraction_rows(events, grid, size, RADIUS)])
     angle = np.degrees(size * 1000 / RADIUS) / 2 * (1 + 1e-9)
     spacing = np.diff(grid.longitude)[0]
     for row, latitude in enumerate(grid.latitude):
@@ -121,6 +121,20 @@ def test_random_events_score_their_frequency_at_points():
     candidate, reference = rng.random((2, *grid.shape)) < 0.3
     sums = squared_fractions(candidate, reference, grid, 0.0, RADIUS, windows(setting(grid)))
     assert_allclose(skill(*sums), 0.3, atol=0.02)  # 18432 points: three standard errors
+
+
+def test_score_of_large_neighbourhoods_hardly_depends_on_the_step_of_their_centres(monkeypatch):
+    grid = make_grid("driscoll-healy", 96)  # 1.9 degrees: ten rows in 2000 km
+    rng = np.random.default_rng(4)
+    waves = np.sin(np.radians(5 * grid.longitude)) * np.cos(np.radians(grid.latitude))[:, None]
+    candidate, reference = waves + 0.5 * rng.standard_normal((2, *grid.shape)) > 0.6
+    scores = []
+    for centres in (4, 1000):
+        monkeypatch.setattr("evaluation.statistics.structure.CENTRES", centres)
+        parts = windows(setting(grid))
+        scores.append(skill(*squared_fractions(candidate, reference, grid, 2000.0, RADIUS, parts)))
+    assert scores[0] != scores[1]
+    assert_allclose(*scores, rtol=0, atol=2e-3)
 
 
 def test_identical_fields_are_perfect():
