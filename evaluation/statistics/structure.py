@@ -241,7 +241,7 @@ def squared_fractions(
 
 
 def _centre_step(grid: Grid, size: float, radius: float, parts: tuple[Window, ...]) -> int:
-    """Rows between centres: a quarter of a neighbourhood, but no fewer than eight in each window."""
+    """Rows between centres: a quarter of a neighbourhood; at least eight in each window."""
     reach, _ = half_widths(grid, size, radius)
     height = int(np.median(reach[:, 1] - reach[:, 0]))
     least = min(len(part.rows) for part in parts)
