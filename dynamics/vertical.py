@@ -143,7 +143,9 @@ def apply_levels(matrix: Any, values: Any, num_axes: int) -> Any:
     """
     lead, last = values.shape[: -num_axes - 1], values.shape[-num_axes:]
     flat = ops.reshape(values, (*lead, values.shape[-num_axes - 1], int(np.prod(last))))
-    return ops.reshape(ops.matmul(matrix, flat), (*lead, matrix.shape[0], *last))
+    # not `matmul`, which rounds float64 to float32 under PyTorch
+    applied = ops.einsum("kj,...jn->...kn", matrix, flat)
+    return ops.reshape(applied, (*lead, matrix.shape[0], *last))
 
 
 def vertical_advection(velocity: Any, values: Any, inverse_thickness: Any) -> Any:
