@@ -11,7 +11,15 @@ _SCORES = {
     "accuracy": "accuracy",
     "within_one": "share at most one label off",
     "top3": "top-3 accuracy",
-    "loss": "loss (nats)",
+    "loss": "loss",
+    "rmse": "root mean square error of normalised fields",
+    "explained": "share of the variance explained",
+}
+
+_LEARNT = {
+    "temporal_distance": "tell how far apart in time two fields are",
+    "autoencoder": "give fields again from its features",
+    "inpainting": "tell what is hidden of a field",
 }
 
 _USE = """\
@@ -57,8 +65,8 @@ def _body(name: str, manifest: Mapping[str, Any]) -> list[str]:
     lines = [
         f"# {plain(name)}",
         "",
-        "A ruler for the atmosphere: an encoder that learnt to tell how far apart in time two "
-        "fields are, and whose features make a distance between atmospheric states "
+        f"A ruler for the atmosphere: an encoder that learnt to {_LEARNT[_task(manifest)]}, and "
+        "whose features make a distance between atmospheric states "
         "(AtmoDist, [arXiv 2202.01897](https://arxiv.org/abs/2202.01897)).",
         "",
         f"- Fields: {fields}",
@@ -101,6 +109,7 @@ def _training(manifest: Mapping[str, Any]) -> list[str]:
     training = manifest.get("training") or {}
     config = training.get("config") or {}
     facts = {
+        "Pretext task": _task(manifest).replace("_", " ") if config.get("task") else None,
         "Architecture": config.get("architecture"),
         "Training pairs": training.get("num_train"),
         "Evaluation pairs": training.get("num_evaluation"),
@@ -120,6 +129,13 @@ def _training(manifest: Mapping[str, Any]) -> list[str]:
 def _scores(manifest: Mapping[str, Any]) -> dict[str, float]:
     best = (manifest.get("evaluation") or {}).get("best") or {}
     return {name: best[name] for name in _SCORES if isinstance(best.get(name), int | float)}
+
+
+def _task(manifest: Mapping[str, Any]) -> str:
+    """The pretext task; encoders from elsewhere, and first runs, knew but one."""
+    config = (manifest.get("training") or {}).get("config") or {}
+    task = str(config.get("task"))
+    return task if task in _LEARNT else "temporal_distance"
 
 
 def plain(value: Any) -> str:
