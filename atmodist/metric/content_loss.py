@@ -86,7 +86,7 @@ class ContentLoss(keras.losses.Loss):
         settings = [self.stages, self.scales, self.pixel_weight, self.inputs]
         digest = hashlib.sha256(json.dumps(settings).encode())
         for weight in self._encoder.get_weights():
-            digest.update(np.ascontiguousarray(weight))
+            digest.update(np.asarray(weight).tobytes())
         return digest.hexdigest()[:12]
 
     @classmethod
