@@ -21,11 +21,12 @@ from atmodist.learning.continuation import (
     describe_source,
 )
 from atmodist.learning.devices import Devices, naming_lost_workers
-from atmodist.learning.loop import Loop, Plan, TrainingDivergedError
+from atmodist.learning.loop import Loop, TrainingDivergedError
 from atmodist.learning.optimization import Optimization
 from atmodist.learning.pair_source import PairSource, open_source
 from atmodist.learning.phases import Phase, fit_warmup, plan_phases
 from atmodist.learning.results import TrainingResult, describe_row, summarize, write_results
+from atmodist.learning.roles import Plan
 from atmodist.learning.run_log import RunLog
 from atmodist.learning.schedules import make_schedule
 from atmodist.learning.tasks.task import Scores, Task, make_task

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.learning.loop import Scores
 from atmodist.learning.phases import Phase
+from atmodist.learning.roles import Scores
 from atmodist.learning.run_log import RunLog
 from atmodist.learning.saving import save_network
 from srgan.losses.consistency import ConsistencyPenalty

@@ -16,8 +16,9 @@ import tensorflow as tf
 from atmodist.learning import checkpoints
 from atmodist.learning.continuation import check_same_normalization, check_same_settings
 from atmodist.learning.devices import Devices, naming_lost_workers
-from atmodist.learning.loop import Loop, Plan, Scores
+from atmodist.learning.loop import Loop
 from atmodist.learning.phases import Phase
+from atmodist.learning.roles import Plan, Scores
 from atmodist.learning.saving import load_network, save_network
 from atmodist.learning.schedules import Constant
 from atmodist.locking import locked

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from atmodist.fields.grid import Grid
-from atmodist.learning.loop import Scores
+from atmodist.learning.roles import Scores
 from atmodist.samples.normalization import Normalization
 from srgan.degradation import Alignment
 from srgan.inference.geometry import Refinement
