@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 .PHONY: help quickstart test test-all lint format clean
 
 help:
-	@echo "make quickstart   from a generated archive to a trained network, in a few minutes"
+	@echo "make quickstart   the whole project on a simulated atmosphere, in some minutes"
 	@echo "make test         lint, types and the quick tests"
 	@echo "make test-all     the slow tests as well"
 	@echo "make format       let ruff format the code"

@@ -78,7 +78,7 @@ setup(
     packages=find_packages(
         include=["atmodist*", "srgan*", "evaluation*", "dynamics*"], exclude=["*.tests*"]
     ),
-    package_data={"evaluation": ["data/*"]},
+    package_data={"evaluation": ["data/*"], "dynamics": ["data/*"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": COMMANDS},

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "quickstart": "The whole path on a small generated archive, in a few minutes.",
-    "generate": "Make a small made-up archive, to try things on.",
+    "quickstart": "The whole path on a small simulated atmosphere, in a few minutes.",
+    "simulate": "Make an archive of a simulated atmosphere, or of a test case of dynamics.",
+    "generate": "Make a small made-up archive, within seconds, to try things on.",
     "ingest": "Make an archive from GRIB or NetCDF files.",
     "statistics": "Mean, spread and normalisation of an archive.",
     "calibrate": "What distances of a trained encoder mean in hours, and how they compare.",

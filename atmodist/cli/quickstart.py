@@ -1,26 +1,62 @@
-"""`atmodist quickstart`: the commands a user would run, one after the other, on made-up fields."""
+"""`atmodist quickstart`: the commands a user would run, one after the other, on a simulation.
+
+Nothing here is special: each line that is echoed can be typed, and does what it does here.
+"""
 
 import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from atmodist.cli import calibrate, distance, generate, rplearn_data, rplearn_eval, rplearn_train
+from atmodist.cli import calibrate, rplearn_data, rplearn_eval, rplearn_train, simulate
 from atmodist.cli.common import command_parser, run_command
 from atmodist.outputs import manifest_path, read_json
+from evaluation.cli import phire_eval
+from srgan.cli import phire_data, phire_infer, phire_train
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "atmodist simulate": simulate.main,
+    "rplearn-data": rplearn_data.main,
+    "rplearn-train": rplearn_train.main,
+    "rplearn-eval": rplearn_eval.main,
+    "atmodist calibrate": calibrate.main,
+    "phire-data": phire_data.main,
+    "phire-train": phire_train.main,
+    "phire-infer": phire_infer.main,
+    "phire-eval": phire_eval.main,
+}
+START = datetime(2000, 1, 1)
+HELD_OUT = 0.2  # of the time, at the end: what rplearn-data and phire-data keep for evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuickstartConfig:
-    """Runs the whole path on a small generated archive: a few minutes on two cores."""
+    """Runs the whole project on a small simulated atmosphere: some minutes on two cores."""
 
     output: str = "quickstart"
     """Folder that receives everything."""
+    days: int = 60
+    """Days that are simulated."""
     epochs: int = 6
-    """Epochs of training."""
+    """Epochs of training of the encoder."""
+    generator_epochs: int = 3
+    """Epochs of training of the generators, before and after they get a critic."""
+    truncation: int = 42
+    """Of the simulated atmosphere."""
     seed: int = 0
-    """Seed of the archive, the pairs and the training."""
+    """Seed of the atmosphere, the patches and the training."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("days", 15), ("epochs", 1), ("generator_epochs", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}")
+
+    @property
+    def held_out(self) -> str:
+        """Date from which on no network has seen the fields."""
+        return f"{START + timedelta(days=int(self.days * (1 - HELD_OUT)) + 1):%Y-%m-%d}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,37 +66,88 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _quickstart(config: QuickstartConfig) -> str:
-    folder, seed = config.output, str(config.seed)
-    archive, records, run = f"{folder}/archive.h5", f"{folder}/records", f"{folder}/run"
-    _require_seed(folder, archive, config.seed)
+    folder = config.output
+    _require_seed(folder, f"{folder}/archive.h5", config.seed)
     start = time.monotonic()
-    _run("atmodist generate", generate.main, [archive, "--num_steps", "240", "--seed", seed])
-    _run(
-        "rplearn-data",
-        rplearn_data.main,
-        [
-            *(archive, "--output", records, "--seed", seed),
-            *("--patch_shape", "[32,32]", "--max_temporal_distance", "8"),
-            *("--patches_per_step", "64"),
-        ],
-    )
-    _run(
-        "rplearn-train",
-        rplearn_train.main,
-        [
-            *(records, "--output", run, "--seed", seed),
-            *("--architecture", "resnet-tiny", "--epochs", str(config.epochs)),
-        ],
-    )
-    _run("rplearn-eval", rplearn_eval.main, [run, "--archive", archive, "--lag", "4"])
-    _run("atmodist calibrate", calibrate.main, [run, "--num_resamples", "200"])
-    _run("atmodist distance", distance.main, [archive, "--lag", "4", "--metric", run])
+    for name, arguments in steps(config):
+        print(f"\n$ {name} {shlex.join(arguments)}", flush=True)
+        status = COMMANDS[name](arguments)
+        if status:
+            raise SystemExit(status)
     minutes = (time.monotonic() - start) / 60
     return (
-        f"Done in {minutes:.1f} minutes. Look at {run}/comparison.png and at the figures in "
-        f"{run}/evaluation/figures.\n"
-        "Next: atmodist ingest YOUR_FILES --output archive.h5, and the same commands."
+        f"\nDone in {minutes:.1f} minutes. How distances grow with time: {folder}/run/"
+        f"comparison.png; how good the encoder is: {folder}/run/evaluation/figures.\n"
+        "With your own files: atmodist ingest FILES --output archive.h5, and the same commands.\n"
+        f"Next, open {folder}/report/report.html"
     )
+
+
+def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
+    """The commands with their arguments."""
+    folder, seed = config.output, str(config.seed)
+    archive, records, run = f"{folder}/archive.h5", f"{folder}/records", f"{folder}/run"
+    patches, start = f"{folder}/patches", f"{folder}/start"
+    epochs = str(config.generator_epochs)
+    generator = ["--filters", "16", "--blocks", "3", "--seed", seed, "--samples", "0"]
+    generators = {name: f"{folder}/with-{name}" for name in ("mse", "atmodist")}
+    then = ["--start_from", start, "--epochs", epochs, "--learning_rate", "1e-4", *generator]
+    return [
+        (
+            "atmodist simulate",
+            [
+                *(archive, "--days", str(config.days), "--interval_hours", "6"),
+                *("--truncation", str(config.truncation), "--seed", seed),
+            ],
+        ),
+        (
+            "rplearn-data",
+            [
+                *(archive, "--output", records, "--seed", seed, "--patch_shape", "[32,32]"),
+                *("--max_temporal_distance", "8", "--patches_per_step", "64"),
+            ],
+        ),
+        (
+            "rplearn-train",
+            [
+                *(records, "--output", run, "--architecture", "resnet-tiny"),
+                *("--epochs", str(config.epochs), "--seed", seed),
+            ],
+        ),
+        ("rplearn-eval", [run, "--archive", archive, "--lag", "4"]),
+        ("atmodist calibrate", [run, "--num_resamples", "200"]),
+        (
+            "phire-data",
+            [
+                *(archive, "--output", patches, "--seed", seed, "--patch_shape", "[32,32]"),
+                *("--factor", "4", "--patches_per_step", "24"),
+            ],
+        ),
+        (
+            "phire-train",
+            [
+                *(patches, "--output", start, "--epochs", "0", "--pretraining_epochs", epochs),
+                *("--pretraining_learning_rate", "1e-3", *generator),
+            ],
+        ),
+        ("phire-train", [patches, "--output", generators["mse"], "--content", "mse", *then]),
+        (
+            "phire-train",
+            [
+                *(patches, "--output", generators["atmodist"], "--content", "atmodist"),
+                *("--encoder", run, *then),
+            ],
+        ),
+        (
+            "phire-eval",
+            [
+                *(archive, "--output", f"{folder}/report", "--start", config.held_out),
+                *("--encoder", run, "--resamples", "200", "--candidates"),
+                *("bilinear=interpolation:bilinear", "bicubic=interpolation:bicubic"),
+                *(f"{name}=generator:{path}" for name, path in generators.items()),
+            ],
+        ),
+    ]
 
 
 def _require_seed(folder: str, archive: str, seed: int) -> None:
@@ -72,11 +159,3 @@ def _require_seed(folder: str, archive: str, seed: int) -> None:
             f"{folder} holds a quickstart with seed {made.get('seed')}, and nothing of it is "
             f"replaced; give that --seed to go on with it, or another --output for seed {seed}"
         )
-
-
-def _run(name: str, command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> None:
-    """Shows a command as one would type it, and runs it."""
-    print(f"\n$ {name} {shlex.join(arguments)}", flush=True)
-    status = command(arguments)
-    if status:
-        raise SystemExit(status)

@@ -114,6 +114,14 @@ class ArchiveWriter:
         return np.array(self._seconds, np.int64)
 
     @property
+    def folder(self) -> Path:
+        """Where parts lie until they are joined; other files of the making may lie there too.
+
+        They are removed together with the parts, at the end or with those of another identity.
+        """
+        return self._folder
+
+    @property
     def is_recorded(self) -> bool:
         """Whether the manifest beside the archive is that of this making."""
         manifest = manifest_path(self.path)
@@ -147,6 +155,10 @@ class ArchiveWriter:
         self._seconds.append(int(seconds))
         if len(self._part_seconds) == self._steps_per_part:
             self._finish_part()
+
+    def flush(self) -> None:
+        """Closes the part, so that a kill loses nothing of what was appended so far."""
+        self._finish_part()
 
     def __enter__(self) -> Self:
         return self
@@ -344,7 +356,8 @@ def _copy_chunks(source: h5py.Dataset, output: Hdf5Output, start: int) -> None:
     """Copies compressed chunks as they are, shifted by `start` steps."""
     offsets: list[tuple[int, ...]] = []
     source.id.chunk_iter(lambda info: offsets.append(info.chunk_offset))
-    for offset in offsets:
+    # In time order, so that the bytes of the whole do not depend on where parts ended.
+    for offset in sorted(offsets, key=lambda o: (o[1], o)):
         mask, content = source.id.read_direct_chunk(offset)
         channel, step, row, column = offset
         with output.access() as file:
