@@ -161,9 +161,9 @@ def test_instability_is_one_line_and_keeps_what_was_written(tmp_path, capsys, mo
 
 
 def test_a_step_that_is_too_long_is_told_at_once(tmp_path, capsys):
-    options = [*SMALL[:4], "--interval_hours", "6", "--step_minutes", "360"]
+    options = [*SMALL[:4], "--interval_hours", "24", "--step_minutes", "1440"]
     error = mistake(main, [str(tmp_path / "a.h5"), *options], capsys)
-    assert "too fast for steps of 360 minutes (CFL" in error
+    assert "too fast for steps of 1440 minutes (CFL" in error
     assert not (tmp_path / "a.h5").exists()
 
 
