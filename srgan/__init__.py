@@ -2,28 +2,35 @@
 
 What the commands `phire-data`, `phire-train` and `phire-infer` do, in Python:
 
-    patches = srgan.sample_patches(config)                 # records of coarse and fine patches
-    run = srgan.train(config)                              # a folder with a generator
+    srgan.sample_patches(srgan.PatchSamplerConfig(archive="archive.h5", output="patches"))
+    srgan.train(srgan.GeneratorTrainingConfig(records="patches", output="run"))
     generator = srgan.load_generator("run")                # or a package, or hf://user/name
     high = generator(low, grid=grid)                       # NumPy, (..., channel, lat, lon)
     high = generator(xarray.open_dataset("low.nc"))        # or xarray, lazily if chunked
 
-Fields are in physical units on both sides. `srgan.save_generator("run", "package")` makes a package
-to keep or to publish.
+Settings are those of the commands, by the same names. Fields are in physical units on both sides.
+`srgan.super_resolve(srgan.InferConfig(...))` makes archives of archives, as `phire-infer` does, and
+`srgan.save_generator("run", "package")` a package to keep or to publish.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from srgan.inference.configuration import InferConfig
     from srgan.inference.generator import Generator
     from srgan.inference.run import super_resolve
     from srgan.package import load_generator, save_generator
+    from srgan.samples.configuration import PatchSamplerConfig
     from srgan.samples.sampling import sample_patches
+    from srgan.training.configuration import GeneratorTrainingConfig
     from srgan.training.run import train
 
 _LAZY = {
     "Generator": "srgan.inference.generator",
+    "GeneratorTrainingConfig": "srgan.training.configuration",
+    "InferConfig": "srgan.inference.configuration",
+    "PatchSamplerConfig": "srgan.samples.configuration",
     "load_generator": "srgan.package",
     "sample_patches": "srgan.samples.sampling",
     "save_generator": "srgan.package",
@@ -33,6 +40,9 @@ _LAZY = {
 
 __all__ = [
     "Generator",
+    "GeneratorTrainingConfig",
+    "InferConfig",
+    "PatchSamplerConfig",
     "load_generator",
     "sample_patches",
     "save_generator",

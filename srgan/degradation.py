@@ -112,7 +112,9 @@ def fine_grid(low: Grid, factor: int, alignment: Alignment) -> Grid:
     slack = TOLERANCE * np.abs(np.diff(latitude)).min()  # coordinates in files are rounded
     if np.abs(latitude).max() > 90 + slack:
         advice = (
-            'its rows lie on rows of the fine grid: use the alignment "shared"'
+            'its rows seem to be rows of the fine grid ("shared"): an interpolation takes it if '
+            "the fine grid is given (like), a generator if it was trained with such pairs; or is "
+            "it fine already (degrade)?"
             if alignment == "centred"
             else "is the factor right?"
         )

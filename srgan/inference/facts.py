@@ -72,6 +72,8 @@ class GeneratorFacts:
             "noise_channels", self.noise_channels, _whole(self.noise_channels, 0, MAX_CHANNELS)
         )
         _require("projection", self.projection, isinstance(self.projection, bool))
+        if self.projection and self.alignment != "centred":
+            raise ValueError("a `projection` keeps block means, and needs `alignment` 'centred'")
         _require("grid", self.grid, isinstance(self.grid, str))
         if self.spacing_degrees is not None:
             spacing = _tuple("spacing_degrees", self.spacing_degrees)

@@ -110,7 +110,20 @@ class Generator(Restoration):
             top, left = tile.rows.start * f, tile.columns.start * f
             part = out[:, top : tile.rows.stop * f, left : tile.columns.stop * f]
             part[...] = np.moveaxis(fine, -1, 0)[:, : part.shape[1], : part.shape[2]]
+        if self.facts.projection and width % f:
+            self._keep_means_of_partial_columns(out, low, refinement)
         return out
+
+    def _keep_means_of_partial_columns(
+        self, high: np.ndarray, low: np.ndarray, refinement: Refinement
+    ) -> None:
+        """Projects the last column of blocks, in place: the network's had its whole width."""
+        f = self.factor
+        edge = high[:, :, high.shape[2] // f * f :]
+        wanted = self.averaged(np.asarray(low[:, :, -1:], np.float32))
+        missing = wanted - self.averaged(self.degraded(edge, refinement.high))
+        missing = np.repeat(missing, f, axis=1)[:, : high.shape[1]]
+        edge[...] = self.physical(self.averaged(edge) + missing)
 
     def _tile(
         self, inputs: Mapping[str, np.ndarray], refinement: Refinement, tile: Tile
@@ -123,7 +136,8 @@ class Generator(Restoration):
         if self.facts.static:
             batch["static"] = refinement.high_window(self._static_on(refinement), rows, columns)
         if self.facts.projection:
-            batch["row_weights"] = refinement.row_weights(rows)
+            by_area = self.averaged_with is None  # as in training
+            batch["row_weights"] = refinement.row_weights(rows, by_area=by_area)
         fine = self._run({name: values[np.newaxis] for name, values in batch.items()})[0]
         top, left = (tile.rows.start - rows.start) * f, (tile.columns.start - columns.start) * f
         inner = fine[top : top + len(tile.rows) * f, left : left + len(tile.columns) * f]

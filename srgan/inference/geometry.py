@@ -106,28 +106,36 @@ class Refinement:
         height, width = self.high.shape
         return field[np.minimum(fine_row, height - 1), np.minimum(fine_column, width - 1)]
 
-    def row_weights(self, rows: range) -> np.ndarray:
-        """Areas of the fine rows of coarse rows, with mean one over each block.
+    def row_weights(self, rows: range, *, by_area: bool = True) -> np.ndarray:
+        """Weights of the fine rows of coarse rows, with mean one over each block.
 
         Args:
             rows: Coarse rows, within the grid or beyond it.
+            by_area: Whether they are areas; else all fine rows that there are weigh the same.
 
         Returns:
             (f * rows,) float32; zero for fine rows that a partial last block lacks.
         """
         f = self.factor
-        blocks = self._block_weights
+        blocks = self._area_weights if by_area else self._equal_weights
         source = places(np.array(rows), np.array([0]), self.low)[0][:, 0]
         crossed = self._crossed(rows)
         found = np.where(crossed[:, None], blocks[source][:, ::-1], blocks[source])
         return found.reshape(len(rows) * f).astype(np.float32)
 
     @cached_property
-    def _block_weights(self) -> np.ndarray:
-        """Weights by coarse row; shape (latitude, f)."""
+    def _area_weights(self) -> np.ndarray:
+        return self._block_weights(self.high.band_areas)
+
+    @cached_property
+    def _equal_weights(self) -> np.ndarray:
+        return self._block_weights(np.ones(self.high.shape[0]))
+
+    def _block_weights(self, fine: np.ndarray) -> np.ndarray:
+        """Weights by coarse row, of those of fine rows; shape (latitude, f)."""
         height, f = self.high.shape[0], self.factor
         weights = np.zeros(f * self.low.shape[0])
-        weights[:height] = block_weights(self.high.band_areas, f)
+        weights[:height] = block_weights(fine, f)
         blocks = weights.reshape(-1, f)
         return blocks * f / blocks.sum(axis=1, keepdims=True)
 

@@ -123,12 +123,23 @@ class Restoration(ABC):
         Returns:
             (channel, latitude, longitude) on the coarse grid, in physical units.
         """
+        areas = grid.band_areas if self.averaged_with is None else None
+        return self.physical(coarsen(self.averaged(high), self.factor, areas))
+
+    def averaged(self, field: np.ndarray) -> np.ndarray:
+        """A field (channel, latitude, longitude) in what its block means are taken in."""
         normalization = self.averaged_with
         if normalization is None:
-            return coarsen(high, self.factor, grid.band_areas)
-        normalized = np.moveaxis(normalization(np.moveaxis(high, 0, -1)), -1, 0)
-        means = np.moveaxis(coarsen(normalized, self.factor), 0, -1)
-        return np.moveaxis(normalization.inverse(np.ascontiguousarray(means)), -1, 0)
+            return field
+        return np.moveaxis(normalization(np.moveaxis(field, 0, -1)), -1, 0)
+
+    def physical(self, averaged: np.ndarray) -> np.ndarray:
+        """Undoes `averaged`."""
+        normalization = self.averaged_with
+        if normalization is None:
+            return averaged
+        field = np.ascontiguousarray(np.moveaxis(averaged, 0, -1))
+        return np.moveaxis(normalization.inverse(field), -1, 0)
 
     def concern(self, grid: Grid) -> str | None:
         """What speaks against using it on a coarse grid, if anything."""

@@ -71,8 +71,8 @@ class GeneratorTrainingResult:
             f"{self.best['epoch']} ({self.phase}), the best by {kind} on the evaluation patches, "
             f"{self.best['loss']:.4g} (bicubic interpolation: {self.bicubic['loss']:.4g})\n"
             f"          {told}\n"
-            f"Wrote {self.output / NETWORK}; scores are in evaluation.json, losses in log.csv, "
-            "pictures in samples/. Next: "
+            f"Wrote {self.output / NETWORK}; scores are in evaluation.json, losses in "
+            "log.csv. Next: "
         )
         if self.is_package:
             return text + f"phire-infer {self.output} <low-resolution archive or file>"
@@ -138,8 +138,7 @@ class GeneratorRun:
             config,
             devices=self.devices,
         )
-        num_pretraining = int(config.pretraining_epochs or 0)
-        self.judge = GeneratorJudge(config, source, self.learner, losses, num_pretraining)
+        self.judge = GeneratorJudge(config, source, self.learner, losses, self._pretraining)
         self.loop.begin(self.learner, self.judge)
         if self.devices.is_chief and source.normalization is not None:
             source.normalization.save(config.output / NORMALIZATION)
@@ -154,7 +153,7 @@ class GeneratorRun:
             seconds=statistics.median(row["seconds"] for row in loop.history),
             best=best,
             bicubic=bicubic,
-            phase=ADVERSARIAL if best["epoch"] > (config.pretraining_epochs or 0) else PRETRAINING,
+            phase=ADVERSARIAL if best["epoch"] > self._pretraining else PRETRAINING,
             is_package=self.source.normalization is not None,
         )
         if self.devices.is_chief:
@@ -190,6 +189,11 @@ class GeneratorRun:
             scores=scores,
         )
 
+    @property
+    def _pretraining(self) -> int:
+        """Epochs of the first phase."""
+        return int(self.config.pretraining_epochs or 0)
+
     def _schedule(self, phase: Phase) -> Constant:
         config = self.config
         if phase.name == PRETRAINING:
@@ -202,6 +206,11 @@ class GeneratorRun:
         check_same_settings(state["config"], config, config.output, free=CONTINUABLE)
         ours, now = f"the records in {config.records}", describe_source(source)
         check_same_normalization(state["normalization"], source.normalization, ours, config.output)
+        if state["config"]["epochs"] and not config.epochs and state["epoch"] >= self._pretraining:
+            raise ValueError(
+                f"the run in {config.output} has begun its adversarial phase; give `epochs` of at "
+                f"least 1, or another --output. {PRETRAINED} is what its pre-training came to."
+            )
         for name in ("content", "shapes"):
             if state[name] != now[name]:
                 raise ValueError(
@@ -217,6 +226,11 @@ def plan_phases(config: GeneratorTrainingConfig, source: PatchSource) -> tuple[P
     Raises:
         ValueError: If there are fewer records than asked for.
     """
+    if not source.num_train:
+        raise ValueError(
+            f"{config.records} has no patches for training; whole fields, for one, are for "
+            "evaluation only. Give the records of patches that phire-data made."
+        )
     available = source.num_train // config.batch_size
     if available < 1 or source.num_evaluation < 1:
         raise ValueError(

@@ -26,11 +26,12 @@ def made_facts(network, factors=(2,), **options):
 
 def made_generator(factors=(2,), *, num_static=0, noise_channels=0, projection=False, **options):
     normalization = made_normalization()
+    means_in = "normalized" if options.get("degradation") == "normalized" else normalization
     network = made_network(
         factors,
         num_static=num_static,
         noise_channels=noise_channels,
-        projection=normalization if projection else None,
+        projection=means_in if projection else None,
     )
     about = ("alignment", "degradation", "spacing_degrees")
     names = ("orography", "land_sea_mask", "latitude")[:num_static]

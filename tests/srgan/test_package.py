@@ -133,6 +133,11 @@ def other_static(folder):
         (edit("generator.json", receptive_radius=True), ValueError, "`receptive_radius`"),
         (edit("generator.json", spacing_degrees=[0, 1]), ValueError, "`spacing_degrees`"),
         (edit("generator.json", alignment="skew"), ValueError, "`alignment`"),
+        (
+            edit("generator.json", alignment="shared", projection=True),
+            ValueError,
+            "keeps block means, and needs `alignment` 'centred'",
+        ),
         (edit("generator.json", evil=1), ValueError, "unknown entry 'evil'"),
         (edit("generator.json", noise_channels=2), ValueError, "the network takes"),
         (edit("generator.json", channels=["a", "b"]), ValueError, "has the channels"),

@@ -205,7 +205,7 @@ def test_an_unusual_spacing_is_one_line_on_stderr(folder, capsys):
         (["RUN", "low.h5", "--channels", "[vorticity]"], "`channels` are for interpolation"),
         (["RUN", "low.h5", "--tile", "[0,4]"], "`tile` must be two positive numbers"),
         (["RUN", "low.h5", "--like", "high.h5"], "the low-resolution grid has 12 x 24 points"),
-        (["RUN", "high.h5"], 'use the alignment "shared"'),
+        (["RUN", "high.h5"], 'rows of the fine grid ("shared")'),
         (["RUN", "other.h5"], "other.h5 lacks vorticity; it has divergence"),
         (["RUN", "broken.h5"], "1 of 288 values of divergence at 1970-01-01T03:00:00 are missing"),
         (["RUN", "low.h5", "--start", "2050-01-01"], "no step between 2050-01-01 and the end"),

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.grid import Grid, make_grid
-from srgan.degradation import coarse_grid, coarsen
+from srgan.degradation import coarse_grid
 from srgan.inference.generator import Generator, floats_per_cell
 from srgan.inference.geometry import Refinement
 from tests.metric.encoders import made_fields, made_normalization
@@ -105,17 +105,30 @@ def test_the_largest_tensor_is_known():
     assert floats_per_cell(generator.network, generator.facts) == 16 * 4
 
 
+@pytest.mark.parametrize("degradation", ["physical", "normalized"])
 @pytest.mark.parametrize(("num", "kind"), [(49, "regular"), (48, "driscoll-healy")])
-def test_a_projection_keeps_block_means_on_whole_fields(num, kind):
+def test_a_projection_keeps_block_means_on_whole_fields(num, kind, degradation):
     # 49 rows make 25 blocks, of which the last one has a single row
     high_grid = make_grid(kind, num, 96)
-    low = coarsen(made_fields(high_grid)[0], 2, high_grid.band_areas)
     low_grid = coarse_grid(high_grid, 2)
     for tile in (None, (10, 20)):
-        generator = made_generator(projection=True, tile=tile)
+        generator = made_generator(projection=True, tile=tile, degradation=degradation)
+        low = generator.degraded(made_fields(high_grid)[0], high_grid)
         high = generator(low, grid=low_grid, high_grid=high_grid)
         assert high.shape == (2, num, 96)
-        assert_allclose(coarsen(high, 2, high_grid.band_areas), low, rtol=1e-4, atol=1e-4 * SCALE)
+        means = generator.degraded(high, high_grid)
+        assert_allclose(means, low, rtol=1e-4, atol=1e-4 * SCALE)
+
+
+@pytest.mark.parametrize("degradation", ["physical", "normalized"])
+def test_a_projection_keeps_means_of_partial_blocks_at_the_edges_of_a_region(degradation):
+    high_grid = Grid(np.linspace(60, 38, 23), np.linspace(5, 41, 37))
+    generator = made_generator(projection=True, degradation=degradation)
+    low = generator.degraded(made_fields(high_grid)[0], high_grid)
+    high = generator(low, grid=coarse_grid(high_grid, 2), high_grid=high_grid)
+    assert high.shape == (2, 23, 37)
+    means = generator.degraded(high, high_grid)
+    assert_allclose(means, low, rtol=1e-4, atol=1e-4 * SCALE)
 
 
 def test_noise_depends_on_seed_member_and_step_alone():

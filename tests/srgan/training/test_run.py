@@ -194,6 +194,12 @@ def test_pretraining_alone_can_be_followed_by_the_adversarial_phase(whole, recor
         assert {k: row[k] for k in wanted if k in row} == wanted
 
 
+def test_pretraining_alone_is_not_what_an_adversarial_run_goes_on_with(whole, records):
+    output, _ = whole
+    with pytest.raises(ValueError, match=r"has begun its adversarial phase; give `epochs`"):
+        GeneratorRun(config(records, output, ema=0.9, epochs=0))
+
+
 def test_runs_start_from_the_pretraining_of_another_one(whole, records, tmp_path):
     output, _ = whole
     options = {"start_from": str(output), "pretraining_epochs": None, "ema": 0.9}
@@ -242,6 +248,7 @@ OTHER = Normalization(
     ("source", "options", "message"),
     [
         ({}, {"batch_size": 64}, "has 32 patches for training and 8 for evaluation"),
+        ({"num_train": 0}, {}, "no patches for training; whole fields"),
         ({}, {"steps_per_epoch": 9}, "`steps_per_epoch` is 9, but .* 4 batches of 8"),
         ({"degradation": "archive"}, {"consistency": "projection"}, "are of another archive"),
         ({"alignment": "shared"}, {"consistency": "penalty"}, "shares its points with the fine"),
