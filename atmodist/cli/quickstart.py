@@ -39,10 +39,10 @@ class QuickstartConfig:
     """Folder that receives everything."""
     days: int = 60
     """Days that are simulated."""
-    epochs: int = 6
+    epochs: int = 5
     """Epochs of training of the encoder."""
-    generator_epochs: int = 3
-    """Epochs of training of the generators, before and after they get a critic."""
+    generator_epochs: int = 4
+    """Epochs of training of the generators, before they get a critic for half as long."""
     truncation: int = 42
     """Of the simulated atmosphere."""
     seed: int = 0
@@ -88,10 +88,11 @@ def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
     folder, seed = config.output, str(config.seed)
     archive, records, run = f"{folder}/archive.h5", f"{folder}/records", f"{folder}/run"
     patches, start = f"{folder}/patches", f"{folder}/start"
-    epochs = str(config.generator_epochs)
+    before, after = str(config.generator_epochs), str(-(-config.generator_epochs // 2))
     generator = ["--filters", "16", "--blocks", "3", "--seed", seed, "--samples", "0"]
     generators = {name: f"{folder}/with-{name}" for name in ("mse", "atmodist")}
-    then = ["--start_from", start, "--epochs", epochs, "--learning_rate", "1e-4", *generator]
+    then = ["--start_from", start, "--epochs", after, "--steps_per_epoch", "30"]
+    then += ["--learning_rate", "2e-4", *generator]
     return [
         (
             "atmodist simulate",
@@ -126,7 +127,7 @@ def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
         (
             "phire-train",
             [
-                *(patches, "--output", start, "--epochs", "0", "--pretraining_epochs", epochs),
+                *(patches, "--output", start, "--epochs", "0", "--pretraining_epochs", before),
                 *("--pretraining_learning_rate", "1e-3", *generator),
             ],
         ),
