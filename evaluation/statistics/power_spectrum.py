@@ -107,7 +107,7 @@ class PowerSpectra(StepAccumulator):
                 "spectrum: rms difference of levels from the reference", "dB", "lower",
             ),
             "small_scale_level": (
-                "level of the smaller half of scales (0 as the reference, below: lost)",
+                "power of small scales relative to the reference",
                 "dB", "reference", True,
             ),
             "effective_wavelength": ("effective resolution, as wavelength", "km", "lower", True),
