@@ -12,7 +12,7 @@ from pathlib import Path
 
 from atmodist.cli import calibrate, rplearn_data, rplearn_eval, rplearn_train, simulate
 from atmodist.cli.common import command_parser, run_command
-from atmodist.outputs import manifest_path, read_json
+from atmodist.outputs import manifest_path, read_json, write_json
 from evaluation.cli import phire_eval
 from srgan.cli import phire_data, phire_infer, phire_train
 
@@ -69,11 +69,21 @@ def _quickstart(config: QuickstartConfig) -> str:
     folder = config.output
     _require_seed(folder, f"{folder}/archive.h5", config.seed)
     start = time.monotonic()
+    record = Path(folder) / "done.json"
+    before: list[str] = read_json(record) if record.is_file() else []
+    done: list[str] = []
     for name, arguments in steps(config):
-        print(f"\n$ {name} {shlex.join(arguments)}", flush=True)
+        line = f"{name} {shlex.join(arguments)}"
+        print(f"\n$ {line}", flush=True)
+        done.append(line)
+        if before[: len(done)] == done and _made(arguments).exists():
+            print("Done before.")
+            continue
         status = COMMANDS[name](arguments)
         if status:
             raise SystemExit(status)
+        before = list(done)  # what follows is to be done again
+        write_json(record, done)
     minutes = (time.monotonic() - start) / 60
     return (
         f"\nDone in {minutes:.1f} minutes. How distances grow with time: {folder}/run/"
@@ -149,6 +159,13 @@ def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
             ],
         ),
     ]
+
+
+def _made(arguments: Sequence[str]) -> Path:
+    """What a command makes: its --output, or its first argument."""
+    words = list(arguments)
+    output = words[words.index("--output") + 1] if "--output" in words else words[0]
+    return Path(output)
 
 
 def _require_seed(folder: str, archive: str, seed: int) -> None:
