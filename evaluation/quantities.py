@@ -38,9 +38,9 @@ def _multiplied(found: re.Match[str]) -> str:
 
 
 def power_of_ten(values: Iterable[float]) -> int:
-    """The power of ten that makes the largest of `values` easy to read; 0 for 0.01 to 9999."""
+    """The power of ten that makes the largest of `values` easy to read; 0 for 0.01 to 99999."""
     finite = [abs(v) for v in map(float, values) if math.isfinite(v) and v != 0]
-    if not finite or 0.01 <= max(finite) < 10_000:
+    if not finite or 0.01 <= max(finite) < 100_000:
         return 0
     return math.floor(math.log10(max(finite)))
 
