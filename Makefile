@@ -25,8 +25,9 @@ $(STAMP): setup.py pyproject.toml
 quickstart: $(STAMP)
 	@$(BIN)/atmodist quickstart
 
+# Each process holds TensorFlow, some 1.5 GB: no more than four.
 test: $(STAMP) lint
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow"
 
 test-all: $(STAMP) lint
 	@$(BIN)/python -m pytest

@@ -41,6 +41,7 @@ EXTRAS["jax"] = ["jax>=0.6,<1"]
 EXTRAS["torch"] = ["torch>=2.6,<3"]
 EXTRAS["dev"] = [
     "pytest>=8.3,<10",
+    "pytest-xdist>=3.6,<4",
     "hypothesis>=6.115,<7",
     "ruff>=0.17,<0.18",  # the formatter changes between minor releases
     "mypy>=1.13,<3",
