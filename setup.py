@@ -33,6 +33,7 @@ EXTRAS = {
     "zarr": ["zarr>=3.1.3,<4", "numcodecs>=0.15,<1"],
     "hub": ["huggingface_hub>=0.26,<2"],
     "tensorboard": ["tensorboard>=2.18,<3"],
+    "distributed": ["distributed>=2024.12,<2028"],  # dask workers for phire-eval
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
 # Other backends for saved networks and losses (KERAS_BACKEND=jax or torch). Large, hence not in

@@ -185,7 +185,9 @@ def _cluster(address: str) -> Iterator[tuple[Callable[..., Any], int]]:
     try:
         from dask.distributed import Client
     except ImportError:
-        raise ValueError("--scheduler needs dask.distributed: pip install distributed") from None
+        raise ValueError(
+            "--scheduler needs dask.distributed: pip install 'atmodist[distributed]'"
+        ) from None
     try:
         client = Client(address, timeout=SCHEDULER_WAIT)
     except OSError as error:

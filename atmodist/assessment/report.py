@@ -169,8 +169,8 @@ class _Evaluation:
         with self._archive() as archive:
             if self.config.audit:
                 results.audit = self._audit(archive)
-            if archive is not None:
-                results.metrics["map"] = self._map(archive)
+            if archive is not None and self.normalization is not None:
+                results.metrics["map"] = self._map(archive, self.normalization)
         if results.audit is not None:
             results.metrics["audit"] = {"controls": results.audit.rows, "notes": self.notes}
             write_csv(self.config.folder / "audit.csv", results.audit.rows)
@@ -377,8 +377,7 @@ class _Evaluation:
         period = self.records.metadata.get("periods", {}).get(split)
         return range(period["first_step"], period["last_step"] + 1) if period else None
 
-    def _map(self, archive: Archive) -> dict[str, Any]:
-        assert self.normalization is not None  # noqa: S101  checked with the archive
+    def _map(self, archive: Archive, normalization: Normalization) -> dict[str, Any]:
         lag = self.config.lag or (self.num_classes + 1) // 2
         if lag > self.num_classes:
             raise ValueError(f"`lag` must be 1 to {self.num_classes}; got lag={lag}.")
@@ -392,7 +391,7 @@ class _Evaluation:
         result = map_lag(
             self._network(self.main_epoch),
             archive,
-            self.normalization,
+            normalization,
             lag=lag,
             steps=map_steps(archive, period, lag, self.config.map_times),
             patch_shape=self.records.patch_shape,

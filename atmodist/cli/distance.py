@@ -68,7 +68,7 @@ def _distance(config: DistanceConfig) -> str:
     header = ["time_a", "time_b", "distance"]
     header += ["hours", "hours_low", "hours_high"] if len(rows[0]) > len(header) else []
     if config.output is not None:
-        _write(config, header, rows)
+        _write(Path(config.output), config, header, rows)
     shown = rows if len(rows) <= PRINTED_ROWS else []
     lines = [_line(header), *(_line(row) for row in shown)] if shown else []
     lines.append(_summary(metric, rows))
@@ -132,12 +132,10 @@ def _hours(metric: "Metric", distance: float) -> tuple[float, ...]:
     return tuple(float(value) for value in metric.calibration.hours(distance, metric.stages))
 
 
-def _write(config: DistanceConfig, header: list[str], rows: list[list[Any]]) -> None:
+def _write(output: Path, config: DistanceConfig, header: list[str], rows: list[list[Any]]) -> None:
     from atmodist.ingestion.sources import file_fingerprint
     from atmodist.outputs import write_csv, write_manifest
 
-    assert config.output is not None  # noqa: S101  told by the caller
-    output = Path(config.output)
     write_csv(output, [dict(zip(header, row, strict=True)) for row in rows])
     write_manifest(
         output.with_suffix(".manifest.json"),

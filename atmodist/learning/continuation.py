@@ -58,19 +58,19 @@ def check_same_settings(
 
 
 def check_same_provenance(before: dict[str, str], now: dict[str, str], output: Path) -> None:
-    """Raises `ValueError` if the loss of a run would be made from something else.
+    """Raises `ValueError` if a loss of a run would be made from something else.
 
     Args:
-        before: What `Task.provenance` told when the run was started.
-        now: What it tells now.
+        before: Identity of what each learned loss was made from when the run was started, by name.
+        now: What it is now.
         output: The folder of the run.
     """
-    if before != now:
-        names = ", ".join(sorted({*before, *now}))
+    changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    if changed:
         raise ValueError(
-            f"the {names} loss of the run in {output} was made with another encoder, or another "
-            "calibration of it, than --content_from names now; give that one to go on, or choose "
-            "another --output."
+            f"the {', '.join(changed)} loss of the run in {output} was made with another encoder, "
+            "or another calibration of it, than the settings name now; give that one to go on, or "
+            "choose another --output."
         )
 
 

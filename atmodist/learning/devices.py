@@ -28,7 +28,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -148,6 +148,22 @@ class Devices:
         """Sets the replicas of a Keras variable on this worker; outside of a step."""
         for copy in self.copies(variable):
             copy.assign(value)
+
+    def take_up(self, variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Sets Keras variables by name from the arrays of a checkpoint; outside of a step.
+
+        Raises:
+            ValueError: If names or shapes differ.
+        """
+        expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+        found = {name: array.shape for name, array in arrays.items()}
+        if expected != found:
+            odd = sorted(expected.items() ^ found.items())[:2]
+            raise ValueError(
+                f"the checkpoint is of another network or optimiser; they differ in {odd}."
+            )
+        for name, variable in variables.items():
+            self.assign(variable, arrays[name])
 
     def require_same(self, what: str, content: Any) -> None:
         """Raises `ValueError` on all workers unless plain `content` is the same on all of them."""

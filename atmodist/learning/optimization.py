@@ -132,16 +132,7 @@ class Optimization:
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Takes up what `state` returned."""
-        variables = self._variables()
-        expected = {name: tuple(variable.shape) for name, variable in variables.items()}
-        found = {name: array.shape for name, array in state.items()}
-        if expected != found:
-            odd = sorted(expected.items() ^ found.items())[:2]
-            raise ValueError(
-                f"the checkpoint is of another network or optimiser; they differ in {odd}."
-            )
-        for name, variable in variables.items():
-            self._devices.assign(variable, state[name])
+        self._devices.take_up(self._variables(), state)
         self.synchronize()
 
     def _value(self, variable: Any) -> np.ndarray:

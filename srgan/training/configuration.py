@@ -28,6 +28,8 @@ CONTINUABLE = (
     "resume",
     "devices",
     "samples",
+    "encoder",  # what lies there may not: see `Losses.provenance`
+    "autoencoder",
 )
 
 

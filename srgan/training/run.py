@@ -14,7 +14,11 @@ import keras
 import tensorflow as tf
 
 from atmodist.learning import checkpoints
-from atmodist.learning.continuation import check_same_normalization, check_same_settings
+from atmodist.learning.continuation import (
+    check_same_normalization,
+    check_same_provenance,
+    check_same_settings,
+)
 from atmodist.learning.devices import Devices, naming_lost_workers
 from atmodist.learning.loop import Loop
 from atmodist.learning.phases import Phase
@@ -116,17 +120,17 @@ class GeneratorRun:
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
         self.source = source = PatchSource(config, patches)
+        self.losses = losses = make_losses(config, source)
         plan = Plan(
             phases=plan_phases(config, source),
             batches=lambda phase, epoch: phase.batches(source, epoch),
             schedule=self._schedule,
-            described=describe_source(source),
+            described={**describe_source(source), "provenance": losses.provenance},
             check=self._check,
             unit="patches",
             network_name=NETWORK,
         )
-        self.loop = Loop(config, plan, self.devices)  # refuses another run before networks load
-        losses = make_losses(config, source)
+        self.loop = Loop(config, plan, self.devices)  # refuses another run before it is built
         network = make_generator(config, source)
         if config.start_from is not None:
             take_weights(network, Path(config.start_from), source)
@@ -186,6 +190,7 @@ class GeneratorRun:
             num_train=source.num_train,
             num_evaluation=source.num_evaluation,
             best_epoch=result.best["epoch"],
+            provenance=self.losses.provenance,
             scores=scores,
         )
 
@@ -218,6 +223,7 @@ class GeneratorRun:
                     f"{state['config']['records']}; {ours} are others. Give those to go on, or "
                     "choose another --output."
                 )
+        check_same_provenance(state["provenance"], self.losses.provenance, config.output)
 
 
 def plan_phases(config: GeneratorTrainingConfig, source: PatchSource) -> tuple[Phase, ...]:

@@ -69,6 +69,12 @@ class Losses:
         """Names of all parts, each once."""
         return tuple(dict.fromkeys(term.name for term in (*self.content, *self.pretraining)))
 
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Identities of the networks that parts compare features by, by name of the part."""
+        terms = {term.name: term.loss for term in (*self.content, *self.pretraining)}
+        return {name: loss.identity for name, loss in terms.items() if hasattr(loss, "identity")}
+
     def of_phase(self, phase: str) -> tuple[ContentTerm, ...]:
         """The parts of a phase."""
         return self.pretraining if phase == PRETRAINING else self.content
@@ -212,16 +218,7 @@ class GeneratorTraining:
         phase = self._phase
         if phase == ADVERSARIAL and "discriminator/0000" not in state:
             self._phase = PRETRAINING  # the run was to end there, and is longer now
-        variables = self._variables()
-        expected = {name: tuple(variable.shape) for name, variable in variables.items()}
-        found = {name: array.shape for name, array in state.items()}
-        if expected != found:
-            odd = sorted(expected.items() ^ found.items())[:2]
-            raise ValueError(
-                f"the checkpoint is of other networks or optimisers; they differ in {odd}."
-            )
-        for name, variable in variables.items():
-            self._devices.assign(variable, state[name])
+        self._devices.take_up(self._variables(), state)
         self.synchronize()
         if self._phase != phase:
             self.begin(Phase(name=phase, epochs=0, steps_per_epoch=0, first_step=self._first_step))

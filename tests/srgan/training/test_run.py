@@ -14,12 +14,13 @@ import srgan
 from atmodist.fields.grid import make_grid
 from atmodist.learning import checkpoints
 from atmodist.learning.loop import TrainingDivergedError
-from atmodist.learning.saving import load_network
-from atmodist.outputs import read_json
+from atmodist.learning.saving import load_network, save_network
+from atmodist.outputs import read_json, write_json
 from atmodist.samples.normalization import Normalization
 from srgan.training.configuration import GeneratorTrainingConfig
 from srgan.training.run import GeneratorRun, train
 from srgan.training.step import GeneratorTraining
+from tests.metric.encoders import made_encoder
 from tests.srgan.training.sources import NORMALIZATION, write_records
 
 SMALL = {"filters": 4, "blocks": 1, "batch_size": 8, "pretraining_epochs": 2, "epochs": 2}
@@ -65,6 +66,31 @@ def test_pretraining_beats_bicubic_interpolation(tmp_path):
     assert result.best["correlation"] > result.bicubic["correlation"]
     assert result.bicubic["small_scale_power"] < 0.2 < result.best["small_scale_power"]
     assert not (tmp_path / "run" / "samples").exists()
+
+
+def write_encoder(folder, seed=0):
+    folder.mkdir(exist_ok=True)
+    save_network(made_encoder(patch=16, seed=seed), folder / "encoder.keras")
+    NORMALIZATION.save(folder / "normalization.json")
+    write_json(folder / "manifest.json", {"command": "rplearn-train"})
+    return str(folder)
+
+
+def test_a_learned_loss_may_be_moved_but_not_trained_again(records, tmp_path):
+    options = {"content": "atmodist=1,mse=0.5", "pretraining_epochs": 0, "samples": 0}
+    encoder = write_encoder(tmp_path / "encoder")
+    train(config(records, tmp_path / "run", encoder=encoder, **{**options, "epochs": 1}))
+    row = log(tmp_path / "run")[0]
+    content = float(row["atmodist"]) + 0.5 * float(row["mse"])
+    assert float(row["loss"]) == pytest.approx(
+        content + 1e-3 * float(row["adversarial_loss"]), rel=1e-4
+    )
+    moved = write_encoder(tmp_path / "moved")
+    train(config(records, tmp_path / "run", encoder=moved, **options))
+    assert len(log(tmp_path / "run")) == 2
+    other = write_encoder(tmp_path / "moved", seed=1)
+    with pytest.raises(ValueError, match="the atmodist loss of the run in .* another encoder"):
+        train(config(records, tmp_path / "run", encoder=other, **{**options, "epochs": 3}))
 
 
 def test_a_run_folder_is_a_generator_package(whole):

@@ -192,7 +192,7 @@ def test_the_end_of_pretraining_is_a_start_for_the_adversarial_phase():
     made.begin(phase(ADVERSARIAL))
     for key, value in made.state().items():
         np.testing.assert_array_equal(other.state()[key], value)
-    with pytest.raises(ValueError, match="of other networks or optimisers; they differ in"):
+    with pytest.raises(ValueError, match="of another network or optimiser; they differ in"):
         other.restore({key: value for key, value in made.state().items() if key != "trained/0000"})
 
 
