@@ -89,7 +89,7 @@ def test_a_learned_loss_may_be_moved_but_not_trained_again(records, tmp_path):
     train(config(records, tmp_path / "run", encoder=moved, **options))
     assert len(log(tmp_path / "run")) == 2
     other = write_encoder(tmp_path / "moved", seed=1)
-    with pytest.raises(ValueError, match="the atmodist loss of the run in .* another encoder"):
+    with pytest.raises(ValueError, match=r"the atmodist loss of the run in .* another encoder"):
         train(config(records, tmp_path / "run", encoder=other, **{**options, "epochs": 3}))
 
 
