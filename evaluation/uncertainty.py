@@ -16,7 +16,8 @@ derive it from the autocovariances R(k):
     b = (2 G² / D)^(1/3) n^(1/3),   G = Σ_k λ(k/M) |k| R(k),   D = 4/3 (Σ_k λ(k/M) R(k))²,
 with the flat-top window λ(t) = 1 to |t| = ½, falling linearly to 0 at 1, and M = 2m, where m is the
 last lag before five (or √log10 n, if more) lags with |ρ| < 2 √(log10 n / n). At most min(3√n, n/3),
-so that there are three blocks at least.
+so that there are three blocks at least; but no less than four steps, or half of a shorter series: so
+few steps cannot show the memory that the weather has, and would pass for independent ones.
 
 Stations. They are paired: each gives one difference of two distances. Wilcoxon's signed rank test
 asks whether they are centred on zero, a sign-flip permutation test whether their mean is; neither
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 Better = Literal["lower", "higher", "reference"]
 NUM_RESAMPLES = 2000
 FLIPS = 4000
+SHORTEST_BLOCK = 4
 LEVEL = 0.95
 TEN_PERCENT = 0.1
 
@@ -191,14 +193,15 @@ def automatic_block_length(x: np.ndarray) -> int:
         x: (time,), finite.
 
     Returns:
-        At least 1, at most min(3 √n, n / 3).
+        At least min(4, n / 2), at most min(3 √n, n / 3) if that is more.
     """
     num = len(x)
-    most = max(1, int(min(np.ceil(3 * np.sqrt(num)), num / 3)))
+    least = max(1, min(SHORTEST_BLOCK, num // 2))
+    most = max(least, int(min(np.ceil(3 * np.sqrt(num)), num / 3)))
     centred = x - x.mean()
     variance = centred @ centred / num
     if num < 6 or variance <= (1e-12 * np.abs(x).max()) ** 2:
-        return 1
+        return least
     run = max(5, int(np.sqrt(np.log10(num))))
     longest = min(num - 1, int(np.ceil(np.sqrt(num))) + run)
     size = 1 << (2 * num - 1).bit_length()
@@ -213,9 +216,9 @@ def automatic_block_length(x: np.ndarray) -> int:
     moment = 2 * (window * k * covariance[1 : width + 1]).sum()
     spectrum = covariance[0] + 2 * (window * covariance[1 : width + 1]).sum()
     if last == 0 or spectrum <= 0:
-        return 1 if last == 0 else most
+        return least if last == 0 else most
     length = (2 * moment**2 / (4 / 3 * spectrum**2)) ** (1 / 3) * num ** (1 / 3)
-    return int(np.clip(np.ceil(length), 1, most))
+    return int(np.clip(np.ceil(length), least, most))
 
 
 def _lag_before_run(small: np.ndarray, run: int) -> int:
