@@ -205,8 +205,9 @@ def effective_resolution(
     """Where the ratio of a spectrum to its reference first falls below a threshold.
 
     A running median over `width` values comes first: it passes over single noisy degrees, leaves
-    monotone ratios as they are, and keeps the place of a sharp cut. The crossing is interpolated
-    linearly.
+    monotone ratios as they are but for the first ones, and keeps the place of a sharp cut. Before
+    the largest scale, whose few coefficients are the noisiest, ratios are mirrored, so that it does
+    not decide alone. The crossing is interpolated linearly.
 
     Args:
         ratio: (..., degree), from large to small scales.
@@ -220,8 +221,10 @@ def effective_resolution(
     from scipy.ndimage import median_filter
 
     ratio = np.asarray(ratio, dtype=np.float64)
+    half = min(width, ratio.shape[-1]) // 2
+    padded = np.concatenate([ratio[..., half:0:-1], ratio], axis=-1)
     axes = (1,) * (ratio.ndim - 1)
-    smooth = median_filter(ratio, size=(*axes, min(width, ratio.shape[-1])), mode="nearest")
+    smooth = median_filter(padded, size=(*axes, 2 * half + 1), mode="nearest")[..., half:]
     below = smooth < threshold
     first = np.where(below.any(axis=-1), below.argmax(axis=-1), len(scale) - 1)
     before = np.maximum(first - 1, 0)

@@ -199,7 +199,7 @@ class KineticEnergy:
     needs: frozenset[Need] = frozenset({"sphere", "winds"})
     of_reference = True
     default = True
-    version = 1
+    version = 2
 
     def accumulator(self, setting: Setting) -> KineticEnergies:
         """Starts to accumulate; see the module for options."""

@@ -241,7 +241,7 @@ class PowerSpectrum:
     needs: frozenset[Need] = frozenset()
     of_reference = True
     default = True
-    version = 2
+    version = 3
 
     def accumulator(self, setting: Setting) -> PowerSpectra:
         """Starts to accumulate; see the module for options."""

@@ -145,6 +145,8 @@ def test_effective_resolution_passes_over_single_degrees_and_takes_many_spectra(
     assert found.shape == (1, 2)
     assert_allclose(found[0, 1], found[0, 0])
     assert 60 < found[0, 0] < 61
+    ratio[0] = 0.2
+    assert_allclose(effective_resolution(ratio, degree), found[0, 0])
 
 
 def test_difference_of_levels_counts_loss_and_invention_alike():
