@@ -1,6 +1,7 @@
 """Fixtures and settings for all tests."""
 
 import os
+import signal
 from pathlib import Path
 
 # Tests share machines with other work, and small arrays gain nothing from threads.
@@ -10,6 +11,8 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.pop("ATMODIST_DEBUG", None)  # it turns messages back into tracebacks
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of jobs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import hypothesis
 import pytest
