@@ -136,10 +136,15 @@ def test_killed_workers_and_ctrl_c_are_one_line(tmp_path, kill):
     for i in range(40):
         write_grib(tmp_path / f"{i:02d}.grib", [i])
     script = (
-        "import multiprocessing, os, signal, sys, threading, time\n"
+        "import multiprocessing, os, signal, sys, time\n"
         "from atmodist.cli.ingest import main\n"
         "from atmodist.fields.archive_writer import ArchiveWriter\n"
-        "append = ArchiveWriter.append\n"
+        "from atmodist.ingestion import workers\n"
+        "append, make_step = ArchiveWriter.append, workers.make_step\n"
+        "def slowly(*arguments):\n"  # some workers are still at it after the first step
+        "    time.sleep(0.05)\n"
+        "    return make_step(*arguments)\n"
+        "workers.make_step = slowly\n"
         "def trouble(self, *step):\n"
         "    append(self, *step)\n"
         "    if sys.argv[1] == 'worker':\n"
