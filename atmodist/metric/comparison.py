@@ -7,7 +7,7 @@ l2, minus PSNR, and 1 - SSIM. Two views of the same pairs:
 - ranks: the correlation of each measure with the true lag over all pairs (see `ranking`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,7 @@ def draw_comparison(comparison: Comparison, path: str | Path) -> list[Path]:
     figure, axes = new_figure(len(names), num_wide=len(statistics))
     for axis, name in zip(axes, names, strict=False):
         _draw_over_lag(axis, [row for row in comparison.over_lag if row.measure == name])
+    _share_limits(axes[: len(names)])
     for axis, statistic in zip(axes[len(names) :], statistics, strict=True):
         _draw_ranks(axis, [row for row in comparison.ranks if row.statistic == statistic])
     axes[0].legend(loc="upper left", fontsize="x-small")
@@ -219,7 +220,14 @@ def _draw_over_lag(axis: Any, rows: list[LagRow]) -> None:
     )
     axis.plot(lag, scaled("mean"), "o-", markersize=3, label="mean")
     axis.set(title=rows[0].measure, xlabel="true lag (h)", ylabel="scaled (0 to 1)")
-    axis.set_ylim(-1.0, 2.0)
+
+
+def _share_limits(panels: Sequence[Any]) -> None:
+    """The same heights for all, to compare spreads; a wild one does not flatten the others."""
+    ends = [end for axis in panels for end in axis.dataLim.intervaly if np.isfinite(end)]
+    low, high = np.clip([min(ends, default=0.0), max(ends, default=1.0)], -1.0, 2.0)
+    for axis in panels:
+        axis.set_ylim(low - 0.05, high + 0.05)
 
 
 def _draw_ranks(axis: Any, rows: list[RankRow]) -> None:
