@@ -4,10 +4,10 @@ Keras runs on PyTorch here, so that the loss is a function of torch tensors with
 training loop is your own. The encoder may have been trained under TensorFlow: the file is the same.
 
     rplearn-train ...                                # or any encoder package
-    KERAS_BACKEND=torch python examples/content_loss_torch.py runs/era5
+    KERAS_BACKEND=torch python examples/content_loss_torch.py run
 
-Without a folder an untrained encoder stands in, to see that everything works. Needs keras, torch
-and this package; TensorFlow is not used.
+Without a folder an untrained encoder stands in, to see that everything works. Needs torch
+beside this package; TensorFlow is installed with it, but not imported.
 """
 
 import os
