@@ -16,8 +16,8 @@ derive it from the autocovariances R(k):
     b = (2 G² / D)^(1/3) n^(1/3),   G = Σ_k λ(k/M) |k| R(k),   D = 4/3 (Σ_k λ(k/M) R(k))²,
 with the flat-top window λ(t) = 1 to |t| = ½, falling linearly to 0 at 1, and M = 2m, where m is the
 last lag before five (or √log10 n, if more) lags with |ρ| < 2 √(log10 n / n). At most min(3√n, n/3),
-so that there are three blocks at least; but no less than four steps, or half of a shorter series: so
-few steps cannot show the memory that the weather has, and would pass for independent ones.
+so that there are three blocks at least; but no fewer than four steps, or half of a shorter series:
+a few steps cannot show the memory that the weather has, and would pass for independent ones.
 
 Stations. They are paired: each gives one difference of two distances. Wilcoxon's signed rank test
 asks whether they are centred on zero, a sign-flip permutation test whether their mean is; neither
