@@ -14,7 +14,7 @@ from atmodist.cli import calibrate, rplearn_data, rplearn_eval, rplearn_train, s
 from atmodist.cli.common import command_parser, run_command
 from atmodist.outputs import manifest_path, read_json, write_json
 from evaluation.cli import phire_eval
-from srgan.cli import phire_data, phire_infer, phire_train
+from srgan.cli import phire_data, phire_train
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "atmodist simulate": simulate.main,
@@ -24,11 +24,13 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "atmodist calibrate": calibrate.main,
     "phire-data": phire_data.main,
     "phire-train": phire_train.main,
-    "phire-infer": phire_infer.main,
     "phire-eval": phire_eval.main,
 }
 START = datetime(2000, 1, 1)
 HELD_OUT = 0.2  # of the time, at the end: what rplearn-data and phire-data keep for evaluation
+FIELDS_PER_DAY = 4
+PATCHES_PER_FIELD = 24  # for super-resolution
+BATCH_SIZE = 64  # of phire-train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,12 @@ class QuickstartConfig:
         for name, least in (("days", 15), ("epochs", 1), ("generator_epochs", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}")
+
+    @property
+    def adversarial_steps(self) -> int:
+        """Batches of an epoch of adversarial training: 30, or what so few days make."""
+        num_fields = int(self.days * (1 - HELD_OUT)) * FIELDS_PER_DAY
+        return min(30, num_fields * PATCHES_PER_FIELD // BATCH_SIZE)
 
     @property
     def held_out(self) -> str:
@@ -99,15 +107,22 @@ def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
     archive, records, run = f"{folder}/archive.h5", f"{folder}/records", f"{folder}/run"
     patches, start = f"{folder}/patches", f"{folder}/start"
     before, after = str(config.generator_epochs), str(-(-config.generator_epochs // 2))
-    generator = ["--filters", "16", "--blocks", "3", "--seed", seed, "--samples", "0"]
+    generator = ["--filters", "16", "--blocks", "3", "--batch_size", str(BATCH_SIZE)]
+    generator += ["--seed", seed, "--samples", "0"]
     generators = {name: f"{folder}/with-{name}" for name in ("mse", "atmodist")}
-    then = ["--start_from", start, "--epochs", after, "--steps_per_epoch", "30"]
-    then += ["--learning_rate", "2e-4", *generator]
+    then = ["--start_from", start, "--epochs", after, "--learning_rate", "2e-4", *generator]
+    then += ["--steps_per_epoch", str(config.adversarial_steps)]
     return [
         (
             "atmodist simulate",
             [
-                *(archive, "--days", str(config.days), "--interval_hours", "6"),
+                *(
+                    archive,
+                    "--days",
+                    str(config.days),
+                    "--interval_hours",
+                    str(24 // FIELDS_PER_DAY),
+                ),
                 *("--truncation", str(config.truncation), "--seed", seed),
             ],
         ),
@@ -131,7 +146,7 @@ def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
             "phire-data",
             [
                 *(archive, "--output", patches, "--seed", seed, "--patch_shape", "[32,32]"),
-                *("--factor", "4", "--patches_per_step", "24"),
+                *("--factor", "4", "--patches_per_step", str(PATCHES_PER_FIELD)),
             ],
         ),
         (
