@@ -6,9 +6,7 @@ dynamics. So the network is shown pairs from which the dynamics are gone and the
 (and others), and simple tables are fitted on the training pairs, without any network.
 
 A network that finds two fields unrelated may say "the longest lag" throughout and hide what it
-knows. So besides its own guesses we judge a *refitted read-out*: a multinomial logistic regression
-from its logits to the labels, fitted on one half of the base times and judged on the
-other, in turn. It finds what little the answers say about the label, whatever their bias.
+knows. So besides its own guesses we judge a *refitted read-out*; see `read_out`.
 
 Names of scores: `accuracy`; `refitted`, `refitted_parity` (is the lag odd or even?) and
 `refitted_nats` (information about the label, 0 for none) of the refitted read-out; `says_longest`
@@ -23,12 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from atmodist.assessment.bootstrap import BaseTimeBootstrap, cell
 from atmodist.assessment.donors import DAY, ArchiveDonors, Clock, RecordDonors
-from atmodist.assessment.predictions import Pairs, Predictor, log_probabilities
-from atmodist.assessment.reliability import halves
-from atmodist.assessment.tables import BaseTimeBootstrap, latitude_bands
-
-RIDGE = 1e-3  # on squared weights of standardised inputs, beside the mean loss in nats
+from atmodist.assessment.guessing import accuracy_by_position, table_cells, table_guesses
+from atmodist.assessment.predictions import Pairs, Predictor
+from atmodist.assessment.read_out import information, parity_is_right, refit_read_out
 
 SENTENCES = {
     "intact": "The pairs as they are.",
@@ -103,6 +100,12 @@ class AuditSettings:
     resamples: int = 1000
     seed: int = 0
 
+    def bootstrap(self, pairs: Pairs) -> BaseTimeBootstrap:
+        """Intervals of means over these pairs."""
+        return BaseTimeBootstrap(
+            pairs.step, max_label=self.num_classes, resamples=self.resamples, seed=self.seed
+        )
+
 
 class _Judge:
     """Turns answers into rows."""
@@ -138,9 +141,7 @@ class _Judge:
         mask: np.ndarray | None = None,
     ) -> None:
         """Adds one row: the mean of values over the pairs."""
-        bootstrap = BaseTimeBootstrap(
-            pairs.step, resamples=self.settings.resamples, seed=self.settings.seed
-        )
+        bootstrap = self.settings.bootstrap(pairs)
         target = pairs.label % 2 if parity else pairs.label
         chosen = target if mask is None else target[mask]
         guessing = None
@@ -193,7 +194,12 @@ def audit_shortcuts(
     judge.add(
         "latitude",
         "accuracy",
-        accuracy_by_position(intact.argmax(axis=1), pairs, settings),
+        accuracy_by_position(
+            intact.argmax(axis=1),
+            pairs,
+            num_classes=settings.num_classes,
+            band_degrees=settings.band_degrees,
+        ),
         pairs,
         source="records",
     )
@@ -207,86 +213,6 @@ def audit_shortcuts(
         audit.notes.append("There are no training pairs, so no tables were fitted.")
     _conclude(judge, pairs, isinstance(donors, RecordDonors))
     return audit
-
-
-def refit_read_out(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Log-probabilities from a logistic regression on logits, out of sample.
-
-    The regression is fitted on one half of the base times and applied to the other, in turn.
-
-    Args:
-        logits: (pair, class).
-        labels: (pair,), from 0.
-        groups: Base time of each pair.
-    """
-    inputs = logits.astype(np.float64)
-    inputs = inputs - inputs.mean(axis=1, keepdims=True)  # all that probabilities depend on
-    first = halves(groups)
-    result = np.empty(inputs.shape)
-    for fitted in (first, ~first):
-        mean = inputs[fitted].mean(axis=0)
-        scale = inputs[fitted].std(axis=0) + 1e-6
-        weights = _fit_regression((inputs[fitted] - mean) / scale, labels[fitted], logits.shape[1])
-        standard = (inputs[~fitted] - mean) / scale
-        result[~fitted] = log_probabilities(standard @ weights[:-1] + weights[-1])
-    return result
-
-
-def parity_is_right(log_probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Whether the likelier of odd and even labels is the true one. Shape (pair,)."""
-    probability = np.exp(log_probability)
-    odd = probability[:, 1::2].sum(axis=1) > probability[:, ::2].sum(axis=1)
-    return np.asarray(odd == (labels % 2 == 1))
-
-
-def information(log_probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """What each answer adds to the mere frequencies of the labels, in nats. Shape (pair,)."""
-    shares = np.bincount(labels, minlength=log_probability.shape[1]) / len(labels)
-    of_truth = log_probability[np.arange(len(labels)), labels]
-    return np.asarray(of_truth - np.log(shares[labels]))
-
-
-def accuracy_by_position(guess: np.ndarray, pairs: Pairs, settings: AuditSettings) -> np.ndarray:
-    """The chance that another pair of the same latitude band has the guessed label, per pair."""
-    band, edges = latitude_bands(pairs.latitude, settings.band_degrees)
-    counts = np.zeros((len(edges) - 1, settings.num_classes))
-    np.add.at(counts, (band, pairs.label), 1)
-    others = counts[band, guess] - (guess == pairs.label)
-    return np.asarray(others / np.maximum(counts[band].sum(axis=1) - 1, 1))
-
-
-def table_guesses(
-    training_cells: np.ndarray, training_labels: np.ndarray, cells: np.ndarray, num_classes: int
-) -> np.ndarray:
-    """The commonest training label in the cell of each pair; in all where a cell is empty."""
-    overall = np.bincount(training_labels, minlength=num_classes)
-    size = int(max(training_cells.max(), cells.max())) + 1
-    counts = np.zeros((size, num_classes))
-    np.add.at(counts, (training_cells, training_labels), 1)
-    counts += overall / overall.sum() * 1e-3
-    return np.asarray(counts.argmax(axis=1)[cells])
-
-
-def _fit_regression(inputs: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Weights (input + 1, class) of a multinomial logistic regression; the last row is the bias."""
-    from scipy.optimize import minimize
-
-    extended = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
-    truth = np.eye(num_classes)[labels]
-    shape = (extended.shape[1], num_classes)
-
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(shape)
-        log_probability = log_probabilities(extended @ weights)
-        penalized = weights.copy()
-        penalized[-1] = 0.0
-        value = -(truth * log_probability).sum() / len(labels) + RIDGE * (penalized**2).sum()
-        slope = extended.T @ (np.exp(log_probability) - truth) / len(labels)
-        return float(value), (slope + 2 * RIDGE * penalized).ravel()
-
-    start = np.zeros(shape).ravel()
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
-    return np.asarray(found.x.reshape(shape))
 
 
 def _batched(predict: Predictor, batch_size: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -372,22 +298,10 @@ def _archive_controls(
 
 
 def _tables(judge: _Judge, pairs: Pairs, training: Pairs) -> None:
-    settings, clock = judge.settings, judge.settings.clock
-
-    def cells(which: Pairs) -> dict[str, np.ndarray]:
-        band, _ = latitude_bands(which.latitude, settings.band_degrees)
-        hour = clock.phase(which.time)
-        last = clock.phase(which.time + (which.label + 1) * clock.step_seconds)
-        return {
-            "table: nothing": np.zeros(len(which), np.int64),
-            "table: latitude": band,
-            "table: hour": hour,
-            "table: latitude and hour": band * clock.num_phases + hour,
-            "table: parity of both": (which.label + 1) % 2,
-            "table: hours of both": hour * clock.num_phases + last,
-        }
-
-    ours, theirs = cells(pairs), cells(training)
+    settings = judge.settings
+    ours, theirs = (
+        table_cells(which, settings.clock, settings.band_degrees) for which in (pairs, training)
+    )
     for name in ours:
         guess = table_guesses(theirs[name], training.label, ours[name], settings.num_classes)
         judge.add(name, "accuracy", guess == pairs.label, pairs, source="training records")
@@ -409,11 +323,13 @@ def _conclude(judge: _Judge, pairs: Pairs, blurred: bool) -> None:
             )
             right.append(hits)
         both = ~np.isnan(right[0]) & ~np.isnan(right[1])
-        bootstrap = BaseTimeBootstrap(
-            pairs.step, resamples=judge.settings.resamples, seed=judge.settings.seed
-        )
-        gain = bootstrap.mean(np.nan_to_num(right[0] - right[1]), both)
+        gain = judge.settings.bootstrap(pairs).mean(np.nan_to_num(right[0] - right[1]), both)
         if gain["value"] is None:
+            continue
+        target = "parity accuracy" if parity else "accuracy"
+        found = f"{control!r} against 'any hour', refitted {target}: {cell(gain, '+.3f')}"
+        if gain["low"] is None:
+            judge.audit.notes.append(f"{found}; too few base times for a verdict.")
             continue
         if gain["low"] > 0:
             verdict = f"the network does read {what}: some of its accuracy may be no dynamics"
@@ -424,11 +340,7 @@ def _conclude(judge: _Judge, pairs: Pairs, blurred: bool) -> None:
         if gain["low"] <= 0 and blurred:
             verdict += " (the places of both fields differ a little, which blurs it; an --archive "
             verdict += "is sharper)"
-        target = "parity accuracy" if parity else "accuracy"
-        judge.audit.notes.append(
-            f"{control!r} against 'any hour', refitted {target}: {gain['value']:+.3f} "
-            f"({gain['low']:+.3f} to {gain['high']:+.3f}); {verdict}."
-        )
+        judge.audit.notes.append(f"{found}; {verdict}.")
     by_clock, whole = (judge.audit.value(name, "refitted_nats") for name in ("same hour", "intact"))
     if by_clock is not None and whole is not None:
         judge.audit.notes.append(

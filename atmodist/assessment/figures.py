@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from atmodist.assessment.maps import LagMap
+from atmodist.assessment.reliability import temperature_text
 from atmodist.figures import BLUE, GREY, ORANGE, cell_edges, new_canvas, save_figure, style
 
 LEAST_COUNT = 10  # bins with fewer pairs are noise, and not drawn
@@ -58,7 +59,7 @@ def draw_reliability(folder: Path, calibration: Row) -> None:
             error = part["expected_calibration_error"]["value"]
             text = f"T = 1: ECE {error:.3f}"
             if name == "after":
-                text = f"T = {calibration['temperature']:.2f}: ECE {error:.3f}"
+                text = f"{temperature_text(calibration['temperature'])}: ECE {error:.3f}"
             x, y = ([row[key] for row in rows] for key in ("confidence", "accuracy"))
             upper.plot(x, y, color=colour, marker=marker, markersize=4, label=text)
             centres = [(row["low"] + row["high"]) / 2 for row in part["diagram"]]
@@ -134,7 +135,8 @@ def draw_audit(folder: Path, rows: Sequence[Row]) -> None:
             if not found:
                 continue
             y = [place[row["control"]] + shift for row in found]
-            values = np.array([[row[key] for key in ("value", "low", "high")] for row in found])
+            keys = ("value", "low", "high")
+            values = np.array([[row[key] for key in keys] for row in found], float)
             spread = np.abs(values[:, 1:] - values[:, :1]).T
             axes.errorbar(
                 values[:, 0], y, xerr=spread, fmt="o", color=colour, markersize=4, label=text

@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from atmodist.assessment.bootstrap import BaseTimeBootstrap
 from atmodist.assessment.predictions import Predictions, log_probabilities
-from atmodist.assessment.tables import BaseTimeBootstrap, interval
 
 TEMPERATURES = (0.02, 50.0)  # searched between these
+PLATEAU = 1e-9  # nats; differences of the loss below this are none
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature of largest likelihood. The loss has one minimum along 1/T."""
+    """The temperature of largest likelihood; the loss has one minimum along 1/T.
+
+    Where the likelihood does not fall up to an end of `TEMPERATURES`, it is that end.
+    """
     from scipy.optimize import minimize_scalar
 
     rows = np.arange(len(labels))
@@ -29,7 +33,37 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     bounds = tuple(np.log(TEMPERATURES))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    for temperature in reversed(TEMPERATURES):  # the search stops a little before, or on a plateau
+        if loss(np.log(temperature)) <= found.fun + PLATEAU:
+            return temperature
     return float(np.exp(found.x))
+
+
+def at_bound(temperature: float) -> bool:
+    """Whether a fitted temperature is an end of the search, and so none of its own."""
+    return temperature in TEMPERATURES
+
+
+def temperature_text(temperature: float) -> str:
+    """A fitted temperature in words, such as "T = 0.93"; "T <= 0.02" at the end of the search."""
+    if not at_bound(temperature):
+        return f"T = {temperature:.2f}"
+    return f"T {'<=' if temperature < 1 else '>='} {temperature:g}"
+
+
+def bound_note(temperature: float) -> str | None:
+    """What a temperature at the end of the search means; None for any other."""
+    if not at_bound(temperature):
+        return None
+    how = (
+        "sharper, as where every guess of them is right"
+        if temperature < 1
+        else "flatter, as where the answers say nothing about the label"
+    )
+    return (
+        f"{temperature_text(temperature)} is where the search ended and no finding: the pairs it "
+        f"is fitted on would have the probabilities ever {how}."
+    )
 
 
 def reliability_table(
@@ -60,15 +94,15 @@ def calibration_error(
     temperature: float = 1.0,
     bins: int = 15,
     bootstrap: BaseTimeBootstrap | None = None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """The expected calibration error, as `value`, with `low` and `high` if there is a bootstrap."""
     confidence, correct, place = _binned(logits, labels, temperature, bins)
     excess = np.zeros((len(labels), bins))
     excess[np.arange(len(labels)), place] = confidence - correct
-    result = {"value": float(np.abs(excess.sum(axis=0)).sum() / len(labels))}
+    result: dict[str, Any] = {"value": float(np.abs(excess.sum(axis=0)).sum() / len(labels))}
     if bootstrap is not None:
         counts = bootstrap.sums(np.ones(len(labels)))
-        result |= interval(np.abs(bootstrap.sums(excess)).sum(axis=1) / counts)
+        result |= bootstrap.interval(np.abs(bootstrap.sums(excess)).sum(axis=1) / counts)
     return result
 
 
@@ -86,16 +120,20 @@ def judge_calibration(
     """Fits the temperature on the earlier half of the base times, judges it on the later half.
 
     Returns:
-        `temperature` (of the first half), `temperature_all` (of all pairs, for use), and, on the
+        `temperature` (of the first half), `temperature_at_bound` (whether the search ended at its
+        limit, so that it has no meaning), `temperature_all` (of all pairs, for use), and, on the
         later half, `before` and `after` with the expected calibration error, loss and diagram.
     """
     first = halves(predictions.pairs.step)
     logits, labels = predictions.logits, predictions.pairs.label
     temperature = fit_temperature(logits[first], labels[first])
     later, truth = logits[~first], labels[~first]
-    bootstrap = BaseTimeBootstrap(predictions.pairs.step[~first], resamples=resamples, seed=seed)
+    bootstrap = BaseTimeBootstrap(
+        predictions.pairs.step[~first], max_label=logits.shape[1], resamples=resamples, seed=seed
+    )
     result: dict[str, Any] = {
         "temperature": temperature,
+        "temperature_at_bound": at_bound(temperature),
         "temperature_all": fit_temperature(logits, labels),
         "num_fitted": int(first.sum()),
         "num_judged": int((~first).sum()),

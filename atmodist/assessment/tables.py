@@ -1,57 +1,9 @@
-"""Scores of predictions with confidence intervals: in all, per lag, per band of latitude.
-
-Pairs of one base time share their weather, so that intervals come from a bootstrap that draws
-whole base times with replacement. Base times a few hours apart are still alike: on a short series
-the intervals are rather too narrow. They hold 95 %.
-"""
-
-from typing import Any
+"""Scores of predictions with confidence intervals: in all, per lag, per band of latitude."""
 
 import numpy as np
 
+from atmodist.assessment.bootstrap import BaseTimeBootstrap, Row
 from atmodist.assessment.predictions import Predictions, log_probabilities
-
-LEVEL = 0.95
-Row = dict[str, Any]
-
-
-class BaseTimeBootstrap:
-    """Intervals of means over pairs, by drawing base times with replacement.
-
-    Args:
-        groups: The base time of each pair, any integers. Shape (pair,).
-        resamples: How many.
-        seed: Of the draws.
-    """
-
-    def __init__(self, groups: np.ndarray, *, resamples: int = 1000, seed: int = 0):
-        _, self._group = np.unique(groups, return_inverse=True)
-        self.num_groups = int(self._group.max()) + 1
-        rng = np.random.default_rng(seed)
-        shares = np.full(self.num_groups, 1 / self.num_groups)
-        self._times = rng.multinomial(self.num_groups, shares, size=resamples)
-
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """Sums of values (pair, ...) over each resample. Shape (resample, ...)."""
-        values = np.asarray(values, np.float64)
-        sums = np.zeros((self.num_groups, *values.shape[1:]))
-        np.add.at(sums, self._group, values)
-        return np.tensordot(self._times, sums, axes=1)
-
-    def mean(self, values: np.ndarray, mask: np.ndarray | None = None) -> Row:
-        """The mean of values (pair,), over the pairs of a mask, as value, low and high."""
-        chosen = np.ones(len(values)) if mask is None else np.asarray(mask, np.float64)
-        if not chosen.any():
-            return {"value": None, "low": None, "high": None}
-        sums, counts = self.sums(values * chosen), self.sums(chosen)
-        means = sums[counts > 0] / counts[counts > 0]
-        return {"value": float((values * chosen).sum() / chosen.sum()), **interval(means)}
-
-
-def interval(resampled: np.ndarray) -> Row:
-    """The central 95 % of resampled values, as low and high."""
-    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {"low": float(low), "high": float(high)}
 
 
 def pair_scores(predictions: Predictions) -> dict[str, np.ndarray]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
+from atmodist.file_kinds import file_kind, mismatch
 
 Compression = Literal["blosc2", "zstd", "gzip", "none"]
 
@@ -67,9 +68,9 @@ class Archive:
         try:
             self._file = h5py.File(self.path, "r")
         except OSError as error:
-            raise ValueError(
-                f"{self.path} is not an HDF5 file, or is cut short ({error})"
-            ) from None
+            if file_kind(self.path) != "hdf5":
+                raise ValueError(mismatch(self.path, "an archive (HDF5)")) from None
+            raise ValueError(f"{self.path} is damaged or cut short ({error})") from None
         try:
             self._data = _checked_data(self._file, self.path)
             self.channels = _read_channels(self._file, self.path, self._data.shape[0])
@@ -177,7 +178,7 @@ def check_finite(
         if bad:
             raise ValueError(
                 f"{path}: {bad} of {values.size} values of {channel.name} at {time} are missing "
-                "(NaN) or infinite; an archive holds complete fields"
+                "(NaN) or infinite; fields must be complete"
             )
 
 
@@ -277,7 +278,10 @@ def _checked_data(file: h5py.File, path: Path) -> h5py.Dataset:
     data = file.get("data")
     if not isinstance(data, h5py.Dataset):
         found = ", ".join(sorted(file)) or "nothing"
-        raise ValueError(f"{path} has no dataset /data, it is no archive; it holds {found}")
+        raise ValueError(
+            f"{path} has no dataset /data, it is no archive; it holds {found} (where that is wind, "
+            "vorticity or divergence of NetCDF, `atmodist ingest` makes an archive of it)"
+        )
     if data.ndim != 4 or 0 in data.shape:
         raise ValueError(
             f"{path}: /data must have four axes (channel, time, latitude, longitude); "

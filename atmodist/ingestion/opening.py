@@ -3,9 +3,9 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from atmodist.file_kinds import file_kind, mismatch
 from atmodist.ingestion.recognition import BrokenFileError, UnsupportedFileError
 from atmodist.ingestion.zarr_store import checked_store, is_zarr
 
@@ -69,11 +69,10 @@ def _open_zarr(path: str) -> "xr.Dataset":
 def _open_netcdf(path: str) -> "xr.Dataset":
     import xarray as xr
 
-    with Path(path).open("rb") as file:
-        head = file.read(8)
-    if head.startswith((b"CDF\x01", b"CDF\x02")):
+    kind = file_kind(path)
+    if kind == "classic NetCDF":
         engine = "scipy"
-    elif head.startswith(b"\x89HDF"):
+    elif kind == "hdf5":
         engine = "h5netcdf"
         try:
             import h5netcdf  # type: ignore[import-untyped]  # noqa: F401
@@ -82,7 +81,5 @@ def _open_netcdf(path: str) -> "xr.Dataset":
                 f"{path} is NetCDF-4, which needs h5netcdf: pip install 'atmodist[netcdf]'"
             ) from None
     else:
-        raise UnsupportedFileError(
-            f"{path}: this variant of NetCDF (CDF-5) is not read; convert it (nccopy -k nc4)"
-        )
+        raise UnsupportedFileError(mismatch(path, "an archive, NetCDF 3 or 4, or Zarr"))
     return xr.open_dataset(path, engine=engine, decode_times=False, chunks=None, cache=False)

@@ -13,11 +13,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from atmodist.ingestion.recognition import (
-    BrokenFileError,
-    Contents,
-    Selection,
-)
+from atmodist.file_kinds import file_kind, mismatch
+from atmodist.ingestion.recognition import BrokenFileError, Contents, Selection
 from atmodist.ingestion.zarr_store import is_zarr, store_fingerprint, store_state
 from atmodist.outputs import digest, fingerprint
 
@@ -26,7 +23,6 @@ Format = Literal["grib", "netcdf", "zarr"]
 OPEN_FILES = 8  # kept open at once by one reader
 HELD_BYTES = 256 << 20  # of what all open files keep for later reads: a block of either wind
 _IGNORED = (".idx", ".json", ".txt", ".md", ".md5", ".xml", ".py", ".csv", ".html", ".log")
-_HEAD_BYTES = 1024
 
 
 class FileReader(Protocol):
@@ -81,25 +77,12 @@ def file_format(path: str) -> Format:
     """
     if is_zarr(path):
         return "zarr"
-    with Path(path).open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    if head.startswith((b"CDF", b"\x89HDF")):
+    kind = file_kind(path)
+    if kind in ("hdf5", "classic NetCDF", "CDF-5"):
         return "netcdf"
-    if b"GRIB" in head and not head.lstrip().startswith(b"<"):
+    if kind == "grib":
         return "grib"
-    text = head.lstrip().lower()
-    if not head:
-        reason = "is empty"
-    elif text.startswith(b"<") and b"html" in text:
-        reason = "is an HTML page, not GRIB or NetCDF (a download that failed?)"
-    elif head.startswith((b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")):
-        reason = "is compressed; unpack it first"
-    elif all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
-        start = head[:40].decode("ascii").split("\n")[0]
-        reason = f"is text, not GRIB or NetCDF (it begins {start!r})"
-    else:
-        reason = f"is neither GRIB nor NetCDF (it begins {head[:4]!r})"
-    raise BrokenFileError(f"{path} {reason}")
+    raise BrokenFileError(mismatch(path, "GRIB, NetCDF or Zarr"))
 
 
 def scan_file(path: str, selection: Selection) -> Contents:

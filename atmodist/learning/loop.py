@@ -86,6 +86,11 @@ class Loop:
             write_csv(self.output / "log.csv", self.history)
 
     @property
+    def is_new(self) -> bool:
+        """Whether there is no checkpoint to go on from; to be asked before `begin`."""
+        return self._previous is None
+
+    @property
     def num_epochs(self) -> int:
         """Epochs of the whole run, of all phases."""
         return self.plan.phases[-1].end

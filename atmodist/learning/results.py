@@ -28,6 +28,7 @@ class TrainingResult:
         best: Scores of the best epoch by evaluation loss, with `epoch`.
         last: Mean scores of the last evaluations.
         report: Lines about them, for people.
+        next_commands: What to do with the run, in order.
     """
 
     output: Path
@@ -36,16 +37,17 @@ class TrainingResult:
     best: Scores
     last: Scores
     report: str
+    next_commands: tuple[str, ...]
 
     def summary(self) -> str:
         """How good it became, where it is, and what to run next."""
+        following = ", then ".join(f"{command} {self.output}" for command in self.next_commands)
         return (
             f"trained   {self.epochs} epochs of {self.seconds:.3g} s; the best is epoch "
             f"{self.best['epoch']}, evaluation loss {self.best['loss']:.3f}\n"
             f"{self.report}\n"
             f"Wrote {self.output / 'encoder.keras'}; scores are in evaluation.json, losses in "
-            "log.csv, all epochs in checkpoints/. Next: atmodist inspect "
-            f"{self.output}"
+            f"log.csv, all epochs in checkpoints/. Next: {following}"
         )
 
 
@@ -75,6 +77,7 @@ def summarize(
         best=best,
         last=last_mean,
         report=task.report(last_mean, len(last)),
+        next_commands=task.next_commands,
     )
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from atmodist import outputs
+from atmodist.file_kinds import file_kind, mismatch
 from atmodist.records.example import FeatureType
 from atmodist.records.files import (
     COMPRESSIONS,
@@ -255,6 +256,7 @@ class ShardedRecords:
         splits: dict[str, tuple[Shard, ...]] = {}
         facts, common = {}, set(cls.feature_types)
         for path in paths:
+            cls._require_no_other_kind(path)
             compression = detect_compression(path)
             record = cls._first_record(path, compression)
             facts[path] = {"compression": compression, **cls.common_facts(record)}
@@ -279,6 +281,18 @@ class ShardedRecords:
             features=tuple(name for name in cls.feature_types if name in common),
             **agreed,
         )
+
+    @classmethod
+    def _require_no_other_kind(cls, path: Path) -> None:
+        """Records have no mark of their own, but what has one, or is text, is something else."""
+        kind = file_kind(path)
+        if kind == "hdf5":
+            raise ValueError(
+                f"{path} is an HDF5 file, not TFRecords; if it is an archive, make records of it "
+                f"first: {cls.command} {path}"
+            )
+        if kind in ("grib", "classic NetCDF", "CDF-5", "html", "text"):
+            raise ValueError(mismatch(path, f"TFRecords, which {cls.command} makes"))
 
     @classmethod
     def _first_record(cls, path: Path, compression: Compression) -> dict[str, Any]:

@@ -21,6 +21,7 @@ SPLITS = ("train", "evaluation")
 
 # Second word of the seed of what is not drawn per step; steps use their own (small) number.
 _SHUFFLE_STREAM = 2**32 - 1
+_SMALLER = "choose smaller ones by --patch_shape [ROWS,COLUMNS]"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class PatchPositions:
         rows, columns = patch_shape
         if columns > grid.shape[1]:
             raise ValueError(
-                f"patches of {columns} columns do not fit a grid of {grid.shape[1]} columns"
+                f"patches of {columns} columns do not fit a grid of {grid.shape[1]} columns; "
+                f"{_SMALLER}"
             )
         probabilities = row_probabilities(grid, rows, latitude_range, sampling, stride)
         self._row_edges = np.cumsum(probabilities)
@@ -179,7 +181,9 @@ def row_probabilities(
     south, north = latitude_range
     starts = np.arange(grid.shape[0] - num_rows + 1)
     if not len(starts):
-        raise ValueError(f"patches of {num_rows} rows do not fit a grid of {grid.shape[0]} rows")
+        raise ValueError(
+            f"patches of {num_rows} rows do not fit a grid of {grid.shape[0]} rows; {_SMALLER}"
+        )
     tolerance = 1e-5  # degrees; coordinates are often rounded to float32
     allowed = (grid.latitude[starts] <= north + tolerance) & (
         grid.latitude[starts + num_rows - 1] >= south - tolerance

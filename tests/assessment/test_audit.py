@@ -2,14 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from atmodist.assessment.audit import (
-    AuditSettings,
-    audit_shortcuts,
-    information,
-    parity_is_right,
-    refit_read_out,
-    table_guesses,
-)
+from atmodist.assessment.audit import AuditSettings, audit_shortcuts
 from atmodist.assessment.donors import ArchiveDonors, Clock, RecordDonors, locate
 from atmodist.assessment.predictions import join, stream_pairs
 from atmodist.records.record_set import open_records
@@ -128,46 +121,24 @@ def test_patches_are_found_again_on_the_grid(made):
             locate(archive.grid, made_pairs([0, 1], latitude=[3, 4]))
 
 
-def test_a_refitted_read_out_finds_what_a_bias_hides():
-    rng = np.random.default_rng(0)
-    label = rng.integers(0, 4, 2000)
-    logits = 2.0 * np.eye(4)[label] + rng.normal(size=(2000, 4))
-    logits[:, 3] += 30.0  # always says the longest
-    assert_allclose((logits.argmax(axis=1) == label).mean(), 0.25, atol=0.05)
-    refitted = refit_read_out(logits, label, np.arange(2000))
-    assert (refitted.argmax(axis=1) == label).mean() > 0.5
-    assert_allclose(np.exp(refitted).sum(axis=1), 1)
-
-
-def test_a_refitted_read_out_finds_nothing_where_there_is_nothing():
-    rng = np.random.default_rng(0)
-    label, logits = rng.integers(0, 8, 4000), rng.normal(size=(4000, 8))
-    refitted = refit_read_out(logits, label, np.arange(4000) % 20)
-    assert_allclose((refitted.argmax(axis=1) == label).mean(), 1 / 8, atol=0.03)
-
-
-def test_parity_sums_over_labels():
-    log_probability = np.log([[0.3, 0.4, 0.3, 1e-9], [0.3, 0.4, 0.3, 1e-9]])
-    assert parity_is_right(log_probability, np.array([2, 1])).tolist() == [True, False]
-
-
-def test_tables_answer_the_commonest_label_of_the_cell():
-    guess = table_guesses(
-        np.array([0, 0, 0, 2]), np.array([1, 1, 0, 2]), np.array([0, 2, 1, 3]), num_classes=3
-    )
-    assert guess.tolist() == [1, 2, 1, 1]  # empty cells: the commonest of all
-
-
 @pytest.mark.parametrize("step", [0, 7 * 3600, 86_400])
 def test_a_step_that_is_no_part_of_a_day_has_no_clock(step):
     with pytest.raises(ValueError, match="no whole part of a day"):
         Clock(step)
 
 
-def test_information_is_that_of_the_label_for_perfect_answers_and_none_for_frequencies():
-    label = np.array([0, 0, 0, 1])
-    shares = np.array([0.75, 0.25])
-    entropy = -(shares * np.log(shares)).sum()
-    perfect = np.log(np.maximum(np.eye(2)[label], 1e-300))
-    assert_allclose(information(perfect, label).mean(), entropy)
-    assert_allclose(information(np.log(np.tile(shares, (4, 1))), label), 0, atol=1e-15)
+def test_too_few_base_times_give_no_verdict(made):
+    path, folder = made
+    records = open_records(folder)
+    patches, pairs = read(records, "evaluation")
+    few = np.isin(pairs.step, np.unique(pairs.step)[[3, 9, 15]])
+    settings = AuditSettings(num_classes=8, clock=CLOCK, resamples=20)
+    with series.open_series(path) as archive:
+        donors = ArchiveDonors(archive, series.identity(), series.PATCH, CLOCK)
+        result = audit_shortcuts(
+            series.clock_reader, patches[few], pairs.take(few), None, settings, donors=donors
+        )
+    assert all(row["low"] is None and row["high"] is None for row in result.rows)
+    verdicts = [note for note in result.notes if "against 'any hour'" in note]
+    assert verdicts
+    assert all(note.endswith("(-); too few base times for a verdict.") for note in verdicts)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from atmodist.assessment import figures, reliability, tables
+from atmodist.assessment.bootstrap import BaseTimeBootstrap
 from atmodist.assessment.maps import LagMap
 from tests.assessment.made_up import calibrated_answers
 
@@ -15,7 +16,7 @@ def require_figure(folder, name):
 @pytest.mark.parametrize("num_classes", [3, 23])
 def test_all_figures_are_drawn_for_few_and_many_labels(tmp_path, num_classes, step_seconds):
     answers = calibrated_answers(300, num_classes)
-    bootstrap = tables.BaseTimeBootstrap(answers.pairs.step, resamples=20)
+    bootstrap = BaseTimeBootstrap(answers.pairs.step, max_label=num_classes, resamples=20)
     hours = step_seconds and step_seconds / 3600
     confusion = tables.confusion_matrix(answers.pairs.label, answers.guess, num_classes)
     figures.draw_confusion(tmp_path, confusion, hours, "made up")
@@ -52,3 +53,20 @@ def test_maps_are_drawn_for_a_single_row_too(tmp_path, shape):
     )
     figures.draw_map(tmp_path, result, 3.0, 8)
     require_figure(tmp_path, "map_lag02")
+
+
+def test_scores_without_intervals_are_drawn_as_points(tmp_path):
+    answers = calibrated_answers(300, 3)
+    bootstrap = BaseTimeBootstrap(answers.pairs.step // 8, max_label=3, resamples=20)
+    rows = tables.lag_table(answers, bootstrap, 10_800)
+    assert all(row["low"] is None for row in rows)
+    figures.draw_lags(tmp_path, rows, 0.2)
+    names = ("intact", "any hour")
+    audit = [
+        {"control": n, "score": s, "guessing": 0.3, "value": 0.5, "low": None, "high": None}
+        for n in names
+        for s in ("accuracy", "refitted")
+    ]
+    figures.draw_audit(tmp_path, audit)
+    for name in ("accuracy_over_lag", "audit"):
+        require_figure(tmp_path, name)

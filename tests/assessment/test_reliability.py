@@ -2,14 +2,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from atmodist.assessment.predictions import Predictions
 from atmodist.assessment.reliability import (
+    at_bound,
+    bound_note,
     calibration_error,
     fit_temperature,
     halves,
     judge_calibration,
     reliability_table,
+    temperature_text,
 )
-from tests.assessment.made_up import calibrated_answers
+from tests.assessment.made_up import calibrated_answers, made_pairs
 
 
 def test_calibrated_probabilities_have_no_error_and_temperature_one():
@@ -52,3 +56,39 @@ def test_halves_share_no_base_time():
     assert set(groups[first]) == {1, 2}
     assert set(groups[~first]) == {3, 9}
     assert halves(np.zeros(4)).sum() == 2
+
+
+@pytest.mark.parametrize("size", [0.03, 2.0, 300.0])  # the loss falls to the end, or is 0 before
+def test_a_temperature_at_the_end_of_the_search_is_said_to_be_none(size):
+    pairs = made_pairs(np.arange(64) % 4)
+    right = Predictions(logits=size * np.eye(4)[pairs.label], pairs=pairs)
+    found = judge_calibration(right, bins=5, resamples=20, seed=0)
+    assert found["temperature_at_bound"]
+    assert temperature_text(found["temperature"]) == "T <= 0.02"
+    assert "every guess of them is right" in bound_note(found["temperature"])
+    wrong = Predictions(logits=-right.logits, pairs=pairs)
+    temperature = judge_calibration(wrong, bins=5, resamples=20, seed=0)["temperature"]
+    assert temperature_text(temperature) == "T >= 50"
+    assert "nothing about the label" in bound_note(temperature)
+
+
+def test_answers_without_differences_have_no_temperature():
+    assert temperature_text(fit_temperature(np.zeros((20, 3)), np.arange(20) % 3)) == "T >= 50"
+
+
+def test_other_temperatures_are_findings():
+    found = judge_calibration(calibrated_answers(4000), bins=5, resamples=20, seed=0)
+    assert not found["temperature_at_bound"]
+    assert not at_bound(found["temperature"])
+    assert bound_note(found["temperature"]) is None
+    assert temperature_text(0.934) == "T = 0.93"
+
+
+def test_one_base_time_has_no_interval_of_the_error():
+    answers = calibrated_answers(200)
+    pairs = made_pairs(answers.pairs.label, step=np.zeros(200, int))
+    answers = Predictions(logits=answers.logits, pairs=pairs)
+    found = judge_calibration(answers, bins=5, resamples=20, seed=0)
+    for row in (found["after"]["loss"], found["after"]["expected_calibration_error"]):
+        assert row["value"] > 0
+        assert row["low"] is row["high"] is None

@@ -100,7 +100,7 @@ def test_a_missing_archive(complain, tmp_path):
 
 def test_a_file_that_is_no_hdf5(complain, tmp_path):
     (tmp_path / "page.h5").write_text("<html>404</html>")
-    assert f"{tmp_path / 'page.h5'} is not an HDF5 file" in complain(tmp_path / "page.h5")
+    assert f"{tmp_path / 'page.h5'} is an HTML page" in complain(tmp_path / "page.h5")
 
 
 def test_an_archive_without_data(complain, tmp_path):

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from atmodist.cli.rplearn_eval import main
@@ -75,15 +76,42 @@ def test_records_of_another_normalization_are_refused(trained, tmp_path, capsys)
     assert "different normalisations" in capsys.readouterr().err
 
 
+def test_the_archive_of_other_weather_is_refused_before_anything_is_judged(
+    trained, tmp_path, capsys
+):
+    from atmodist.fields.archive import Archive
+    from atmodist.fields.archive_writer import ArchiveWriter
+
+    path, records, run = trained
+    with Archive(path) as archive:
+        channels, grid, seconds = archive.channels, archive.grid, archive.time.seconds
+    with ArchiveWriter(tmp_path / "b.h5", channels=channels, grid=grid) as writer:
+        for number, time in enumerate(seconds):
+            writer.append(int(time), np.full((2, *grid.shape), number % 5, np.float32))
+    capsys.readouterr()
+    assert main([str(run), "--archive", str(tmp_path / "b.h5"), "--output", str(tmp_path)]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"{tmp_path / 'b.h5'} is not the archive that {records}" in error
+    assert "differs from it by" in error
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_an_archive_in_place_of_records_is_called_one(trained, capsys):
+    archive, _, run = trained
+    assert main([str(run), "--records", str(archive)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.endswith(f"make records of it first: rplearn-data {archive}")
+
+
 def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, capsys, monkeypatch):
-    from atmodist.assessment import report
+    from atmodist.assessment import evaluating, subject
 
     archive, _, run = trained
     arguments = [str(run), "--checkpoints", "all", "--resamples", "50"]
     assert main([*arguments, "--archive", str(archive), "--lag", "2"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert f"Everything is in {run / 'evaluation'}/" in lines[-1]
-    assert "Next: " in lines[-1]
+    assert lines[-1].endswith(f"Next: atmodist calibrate {run}")
     folder = run / "evaluation"
     metrics = json.loads((folder / "metrics.json").read_text())
     trained_scores = json.loads((run / "evaluation.json").read_text())["last"]
@@ -103,12 +131,14 @@ def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, cap
     assert manifest["command"] == "rplearn-eval"
     assert manifest["epochs"] == [1, 2]
 
-    monkeypatch.setattr(report, "predict_split", None)
-    monkeypatch.setattr(report, "load_network", None)
+    monkeypatch.setattr(evaluating, "predict_split", None)
+    monkeypatch.setattr(subject, "load_network", None)
     assert main([*arguments, "--audit", "false"]) == 0
     again = json.loads((folder / "metrics.json").read_text())
     assert again["checkpoints"] == metrics["checkpoints"]
-    assert "(maps, exact audit)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "  With --archive ARCHIVE there are maps, and the audit is exact.\n" in out
+    assert out.endswith(f"Next: atmodist calibrate {run}\n")
 
 
 def test_a_run_with_an_ordinal_head_is_judged_as_any_other(trained, tmp_path, monkeypatch):
@@ -145,7 +175,9 @@ def test_the_run_of_another_task_has_no_labels_to_judge_but_an_encoder(
     arguments = [str(records), "--architecture", "resnet-tiny", "--output", str(run)]
     arguments += ["--epochs", "1", "--batch_size", "32", "--task", "inpainting"]
     assert rplearn_train.main(arguments) == 0
-    assert "visible part's mean gives" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "visible part's mean gives" in out
+    assert out.endswith(f"Next: atmodist calibrate {run}\n")  # rplearn-eval would refuse it
     assert main([str(run)]) == 2
     error = capsys.readouterr().err.strip()
     assert "\n" not in error

@@ -48,6 +48,18 @@ def test_mistakes_end_with_one_line_and_status_2(arguments, message, capsys):
     assert message in error
 
 
+@pytest.mark.parametrize(
+    ("head", "advice"),
+    [(b"\x89HDF\r\n\x1a\n", "first: rplearn-data FILE"), (b"GRIB\x00", "first (atmodist ingest)")],
+)
+def test_an_archive_in_place_of_records_is_told_what_it_is(tmp_path, capsys, head, advice):
+    path = tmp_path / "archive.h5"
+    path.write_bytes(head)
+    error = mistake(main, [str(path), "--output", str(tmp_path / "run")], capsys)
+    assert error.endswith(advice.replace("FILE", str(path)) + "\n")
+    assert "damaged" not in error
+
+
 def test_unknown_keys_of_a_file_are_named(tmp_path, capsys):
     path = tmp_path / "run.yaml"
     path.write_text("epochs: 3\nbatchsize: 4\n")

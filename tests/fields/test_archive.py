@@ -260,7 +260,13 @@ def test_a_missing_file_is_named(tmp_path, name):
 
 def test_a_page_of_text_is_no_archive(tmp_path):
     (tmp_path / "a.h5").write_text("<html>404 Not Found</html>")
-    with pytest.raises(ValueError, match=r"a.h5 is not an HDF5 file, or is cut short"):
+    with pytest.raises(ValueError, match=r"a.h5 is an HTML page .*, not an archive \(HDF5\)$"):
+        Archive(tmp_path / "a.h5")
+
+
+def test_what_can_become_an_archive_says_how(tmp_path):
+    (tmp_path / "a.h5").write_bytes(b"GRIB\x00\x00\x00")
+    with pytest.raises(ValueError, match=r"GRIB file, not an archive .*first \(atmodist ingest\)"):
         Archive(tmp_path / "a.h5")
 
 
@@ -268,7 +274,7 @@ def test_a_page_of_text_is_no_archive(tmp_path):
 def test_a_truncated_archive_is_not_opened(archive_path, share):
     content = archive_path.read_bytes()
     archive_path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"archive.h5 is not an HDF5 file, or is cut short"):
+    with pytest.raises(ValueError, match=r"archive.h5 is (damaged or cut short|empty)"):
         Archive(archive_path)
 
 

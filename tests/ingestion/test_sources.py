@@ -359,11 +359,11 @@ def test_fields_that_share_one_grib_message_are_told_apart(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (HTML, r"is an HTML page, not GRIB or NetCDF \(a download that failed\?\)"),
+        (HTML, r"is an HTML page \(a download that failed\?\), not GRIB, NetCDF or Zarr"),
         (b"", "is empty"),
-        (b"Too many requests\n", "is text, not GRIB or NetCDF .*'Too many requests'"),
-        (b"\x1f\x8b\x08\x00", "is compressed; unpack it first"),
-        (b"\x00\x01\x02\x03rest", "is neither GRIB nor NetCDF"),
+        (b"Too many requests\n", "is text .*'Too many requests'.*not GRIB, NetCDF or Zarr"),
+        (b"\x1f\x8b\x08\x00", r"is compressed \(unpack it first\)"),
+        (b"\x00\x01\x02\x03rest", "is of a kind that is not known here"),
         (b"GRIB", "is cut short|holds no GRIB message"),
         (b"CDF\x01\x00", "is damaged or cut short"),
         (b"\x89HDF\r\n\x1a\nrest", "is damaged or cut short"),

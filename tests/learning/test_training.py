@@ -83,7 +83,8 @@ def test_a_run_leaves_all_that_is_needed_later(trained):
     if importlib.util.find_spec("tensorboard") is not None:
         assert list((output / "tensorboard").glob("events*"))
     assert "encoder.keras" in result.summary()
-    assert result.summary().splitlines()[-1].endswith(f"Next: atmodist inspect {result.output}")
+    following = f"Next: rplearn-eval {result.output}, then atmodist calibrate {result.output}"
+    assert result.summary().splitlines()[-1].endswith(following)
 
 
 def test_the_evaluation_tells_recall_per_label_and_the_mean_of_the_last(trained):

@@ -123,6 +123,23 @@ def test_wrong_places_say_what_was_expected(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (b"\x89HDF\r\n\x1a\n", r"is an HDF5 file, not TFRecords; .* first: rplearn-data .*/a.h5$"),
+        (b"GRIB\x00\x00", r"is a GRIB file, not TFRecords, .*first \(atmodist ingest\)$"),
+        (
+            b"# Notes\n",
+            r"is text \(it begins '# Notes'\), not TFRecords, which rplearn-data makes$",
+        ),
+    ],
+)
+def test_files_of_other_kinds_are_not_called_damaged_records(tmp_path, head, message):
+    (tmp_path / "a.h5").write_bytes(head)
+    with pytest.raises(ValueError, match=message):
+        open_records(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"format_version": 2}, "format_version is 2, this atmodist reads 1"),

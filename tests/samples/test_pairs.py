@@ -217,8 +217,8 @@ def test_splits_are_shuffled_differently():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"patch_shape": (20, 6)}, "patches of 20 rows do not fit a grid of 19 rows"),
-        ({"patch_shape": (4, 37)}, "patches of 37 columns do not fit a grid of 36 columns"),
+        ({"patch_shape": (20, 6)}, "of 20 rows do not fit a grid of 19 rows; .* --patch_shape"),
+        ({"patch_shape": (4, 37)}, "37 columns do not fit a grid of 36 columns; .* --patch_shape"),
         (
             {"latitude_range": (0.0, 25.0)},
             r"latitude_range 0\.\.25 leaves no room for patches of 4 rows \(30 degrees\) on a grid "

@@ -46,6 +46,7 @@ class Reconstruction:
     """
 
     scores: tuple[str, ...] = ("loss", "rmse", "baseline_rmse", "explained")
+    next_commands: tuple[str, ...] = ("atmodist calibrate",)  # rplearn-eval judges labels
 
     def __init__(
         self,

@@ -25,10 +25,12 @@ class Task(Protocol):
     Attributes:
         measures: Names of what `loss` returns besides, for the log.
         scores: Names of the numbers in what `evaluate` returns, for the log; "loss" is the first.
+        next_commands: What to do with a run of it, in order; each takes the folder of the run.
     """
 
     measures: tuple[str, ...]
     scores: tuple[str, ...]
+    next_commands: tuple[str, ...]
 
     def network(self) -> keras.Model:
         """Builds the network with fresh weights; its layer "encoder" is what is learnt."""

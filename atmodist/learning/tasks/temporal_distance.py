@@ -30,6 +30,7 @@ class TemporalDistance:
 
     measures: tuple[str, ...] = ("accuracy",)
     scores: tuple[str, ...] = ("loss", "accuracy", "within_one", "top3")
+    next_commands: tuple[str, ...] = ("rplearn-eval", "atmodist calibrate")
 
     def __init__(self, config: TrainingConfig, input_shape: tuple[int, int, int], num_classes: int):
         self._config, self._input_shape, self._num_classes = config, input_shape, num_classes

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atmodist.assessment import reliability, tables
+from atmodist.assessment.bootstrap import BaseTimeBootstrap
+from atmodist.assessment.configuration import EvaluationConfig
+from atmodist.assessment.predictions import Predictions
+from atmodist.assessment.report import Results, entry_notes
+from tests.assessment.made_up import calibrated_answers, made_pairs
+
+
+def entry_of(answers):
+    step = answers.pairs.step
+    bootstrap = BaseTimeBootstrap(step, max_label=answers.logits.shape[1], resamples=50)
+    return {
+        "count": len(step),
+        "base_times": bootstrap.num_groups,
+        "block_length": bootstrap.block_length,
+        "scores": tables.score_table(answers, bootstrap),
+        "calibration": reliability.judge_calibration(answers, bins=5, resamples=50, seed=0),
+    }
+
+
+def summary_of(entry, **options):
+    config = EvaluationConfig(run=Path("run"), **options)
+    metrics = {"checkpoints": {"3": entry}}
+    return Results(config, 3, metrics=metrics, notes=entry_notes(entry)).summary().splitlines()
+
+
+def test_one_base_time_gives_values_without_intervals_and_says_why():
+    answers = calibrated_answers(200)
+    pairs = made_pairs(answers.pairs.label, step=np.zeros(200, int))
+    lines = summary_of(entry_of(Predictions(logits=answers.logits, pairs=pairs)))
+    assert lines[0] == "epoch 3, 200 pairs, 1 base time"
+    assert next(line for line in lines if "accuracy" in line).endswith(" (-)")
+    assert "no intervals: they need 4 base times, and the pairs have 1." in "\n".join(lines)
+    assert not any(" to " in line for line in lines[1:6])
+
+
+def test_many_base_times_give_intervals_and_no_notes():
+    entry = entry_of(calibrated_answers(4000))
+    assert entry_notes(entry) == []
+    lines = summary_of(entry, archive=Path("a.h5"))
+    assert lines[0] == "epoch 3, 4,000 pairs, 16 base times (95 % intervals from blocks of 4)"
+    accuracy = entry["scores"][1]
+    assert lines[2] == (
+        f"  accuracy     {accuracy['value']:.3f} ({accuracy['low']:.3f} to {accuracy['high']:.3f})"
+    )
+    assert lines[-1].endswith("run/evaluation/ (metrics.json). Next: atmodist calibrate run")
+    assert "--archive" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(("sign", "text"), [(1.0, "T <= 0.02"), (-1.0, "T >= 50")])
+def test_a_temperature_at_the_end_of_the_search_is_noted(sign, text):
+    pairs = made_pairs(np.arange(64) % 4)
+    logits = sign * 2.0 * np.eye(4)[pairs.label]
+    lines = summary_of(entry_of(Predictions(logits=logits, pairs=pairs)))
+    assert any(line.startswith(f"  calibration  {text}, error") for line in lines)
+    assert any(line.startswith(f"  {text} is where the search ended") for line in lines)
