@@ -12,9 +12,9 @@ import importlib
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
@@ -46,6 +46,7 @@ class PackageFormat:
         required: Further files without which there is no package; the manifest is always one.
         optional: Files that may be there; the model card always may.
         made_by: The command whose folders can be read as well.
+        made_anew_by: Commands that mend optional files, by name.
         max_bytes: Length of files that may be longer or must be shorter than `TEXT_BYTES`.
     """
 
@@ -56,6 +57,7 @@ class PackageFormat:
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
     made_by: str
+    made_anew_by: Mapping[str, str] = field(default_factory=dict)
     max_bytes: Mapping[str, int]
 
     @property
@@ -64,11 +66,14 @@ class PackageFormat:
         return (self.network, *self.required, MANIFEST, *self.optional, CARD)
 
     @contextmanager
-    def opened(self, path: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    def opened(
+        self, path: str | Path, *, unchecked: Collection[str] = ()
+    ) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Yields the folder of a package and its manifest, once its files are found sound.
 
         Args:
             path: The folder; or "hf://user/name", or "hf://user/name@revision", which is fetched.
+            unchecked: Optional files that will not be read, and may be missing or damaged.
 
         Raises:
             FileNotFoundError: If the folder or one of its files is missing.
@@ -76,14 +81,14 @@ class PackageFormat:
             ImportError: If an address is given and `huggingface_hub` is missing.
         """
         if not str(path).startswith(HUB):
-            yield Path(path), self._checked(Path(path), str(path))
+            yield Path(path), self._checked(Path(path), str(path), unchecked)
             return
         repository, revision = hub_address(str(path))
         with tempfile.TemporaryDirectory() as folder:
             import_hub().snapshot_download(
                 repository, revision=revision, allow_patterns=list(self.files), local_dir=folder
             )
-            yield Path(folder), self._checked(Path(folder), str(path))
+            yield Path(folder), self._checked(Path(folder), str(path), unchecked)
 
     def save(self, target: str | Path, write: Callable[[Path, str], None]) -> str:
         """Makes a package.
@@ -126,6 +131,19 @@ class PackageFormat:
         manifest["files"] = {name: _measured(folder / name) for name in names}
         write_json(folder / MANIFEST, manifest)
 
+    def update_manifest(
+        self, folder: Path, names: Iterable[str], entries: Mapping[str, Any]
+    ) -> None:
+        """Writes `entries` and the files `names`, which changed, into the manifest of a package."""
+        manifest = {**read_json(folder / MANIFEST), **entries}
+        changed = {name: _measured(folder / name) for name in names}
+        write_json(folder / MANIFEST, {**manifest, "files": {**manifest["files"], **changed}})
+
+    def is_as_listed(self, folder: Path, name: str) -> bool:
+        """Whether a file of a package is the one that its manifest describes."""
+        listed = read_json(folder / MANIFEST)["files"].get(name)
+        return (folder / name).is_file() and _measured(folder / name) == listed
+
     def is_package(self, folder: Path) -> bool:
         """Whether a folder says that it is a package of this format."""
         try:
@@ -133,26 +151,28 @@ class PackageFormat:
         except (OSError, ValueError, AttributeError):
             return False
 
-    def _checked(self, folder: Path, shown: str) -> dict[str, Any]:
+    def _checked(self, folder: Path, shown: str, unchecked: Collection[str]) -> dict[str, Any]:
         """The manifest, after all files have been checked."""
-        self._require_files(folder, shown)
+        self._require_files(folder, shown, unchecked)
         manifest = read_json(folder / MANIFEST)
         if not isinstance(manifest, dict):
             raise ValueError(f"{shown}: {MANIFEST} must hold an object; it holds {manifest!r:.40}")
         if "format" in manifest:
-            self._check_manifest(folder, manifest, shown)
+            self._check_manifest(folder, manifest, shown, unchecked)
         self._check_network(folder / self.network)
         return manifest
 
     def _longest(self, name: str) -> int:
         return self.max_bytes.get(name, TEXT_BYTES)
 
-    def _require_files(self, folder: Path, shown: str) -> None:
+    def _require_files(self, folder: Path, shown: str, unchecked: Collection[str]) -> None:
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"there is no folder {shown}; `{self.made_by}` makes one with {_a(self.what)}"
             )
         for name in self.files:
+            if name in unchecked:
+                continue
             path = folder / name
             if not path.exists() and not path.is_symlink():
                 if name in (self.network, *self.required, MANIFEST):
@@ -168,7 +188,9 @@ class PackageFormat:
                     f"{self._longest(name)}"
                 )
 
-    def _check_manifest(self, folder: Path, manifest: Mapping[str, Any], shown: str) -> None:
+    def _check_manifest(
+        self, folder: Path, manifest: Mapping[str, Any], shown: str, unchecked: Collection[str]
+    ) -> None:
         if manifest["format"] != self.name or manifest.get("version") != self.version:
             raise ValueError(
                 f"{shown} is of format {manifest['format']!r}, version "
@@ -184,15 +206,22 @@ class PackageFormat:
                 f"{shown}: {MANIFEST} lists {strange[0]!r}, which is no part of a package"
             )
         for name in (self.network, *self.required, *self.optional):
+            if name in unchecked:
+                continue
             if name not in files and (folder / name).exists():
-                raise ValueError(f"{shown}: {MANIFEST} does not list {name}")
+                raise ValueError(f"{shown}: {MANIFEST} does not list {name}{self._advice(name)}")
             if name in files and not (folder / name).is_file():
-                raise FileNotFoundError(f"{shown} lacks {name}, which {MANIFEST} lists")
+                raise FileNotFoundError(
+                    f"{shown} lacks {name}, which {MANIFEST} lists{self._advice(name)}"
+                )
             if name in files and _measured(folder / name) != files[name]:
                 raise ValueError(
-                    f"{shown}: {name} is not the file that {MANIFEST} describes; was it cut, or "
-                    "edited?"
+                    f"{shown}: {name} is not the file that {MANIFEST} describes"
+                    f"{self._advice(name)}; was it cut, or edited?"
                 )
+
+    def _advice(self, name: str) -> str:
+        return f" (`{self.made_anew_by[name]}` mends it)" if name in self.made_anew_by else ""
 
     def _check_network(self, path: Path) -> None:
         """Refuses `.keras` files with members that are no part of a network, or unpack to much."""

@@ -7,12 +7,15 @@ from typing import Any
 
 from atmodist.cli.common import command_parser, load_tensorflow, run_command
 
+HUB = "hf://"
+WHOLE = "whole fields want their own: atmodist calibrate ... --archive ARCHIVE"
+
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrateConfig:
     """Calibrates the distance of a trained encoder: its scale, and equivalent hours."""
 
-    run: str = field(metadata={"help": "Folder made by rplearn-train, or an encoder package."})
+    run: str = field(metadata={"help": "Folder of rplearn-train, or an encoder package."})
     records: str | None = None
     """Folder of pair records; by default those that the run was trained with."""
     archive: str | None = None
@@ -70,19 +73,28 @@ def _calibrate(config: CalibrateConfig) -> str:
     from atmodist.records.record_set import SIDECAR, open_records
 
     run = Path(config.run)
+    if config.run.startswith(HUB):
+        raise ValueError(
+            f"{config.run} is not on this machine, and a calibration is written beside its "
+            f"encoder: fetch it (hf download {config.run.removeprefix(HUB)} --local-dir FOLDER) "
+            "and calibrate the folder"
+        )
     if not (run / "encoder.keras").is_file():
-        raise ValueError(f"{run} holds no encoder.keras; name a folder made by rplearn-train")
+        raise ValueError(
+            f"{run} holds no encoder.keras; name a folder made by rplearn-train, or a package"
+        )
     if config.archive is not None:
         return _calibrate_fields(config, run, config.archive)
     records = open_records(config.records or _records_of(run))
     records.shards(config.split)  # a wrong name is a mistake worth telling before anything loads
     load_tensorflow()
     from atmodist.metric import calibrating as library
-    from atmodist.metric.calibration import FILE_NAME
+    from atmodist.metric.package import load_package, save_calibration
     from atmodist.metric.pixel_measures import PIXEL_MEASURES
 
-    measures = library.measure_folder(
-        run,
+    package = load_package(run, calibrated=False)
+    measures = library.measure_records(
+        package,
         records,
         split=config.split,
         pixel=PIXEL_MEASURES if config.compare else ("l2",),
@@ -93,16 +105,17 @@ def _calibrate(config: CalibrateConfig) -> str:
     result = library.calibrate_measures(
         measures,
         combinations=_combinations(config, measures.stages),
-        **library.provenance(run, records, config.split, len(measures)),
+        **library.provenance(package, records, config.split, len(measures)),
     )
-    result.save(run / FILE_NAME)
+    save_calibration(result, run)
     library.draw_calibration(result, run / "calibration")
     lines = [result.table()]
     if config.compare:
         lines += ["", _compare(config, run, measures, result)]
     _write_manifest(run, config, [path for path in [records.folder / SIDECAR] if path.is_file()])
     made = "calibration.json, calibration.png" + (", comparison.png" if config.compare else "")
-    return "\n".join([*lines, f"{len(measures)} pairs; {run}: {made}", f"Next: {_next(run)}"])
+    lines.append(f"{len(measures)} pairs of {result.extent}; {run}: {made}")
+    return "\n".join([*lines, f"Hours hold for such patches; {WHOLE}", f"Next: {_next(run)}"])
 
 
 def _calibrate_fields(config: CalibrateConfig, run: Path, archive: str) -> str:
@@ -111,20 +124,19 @@ def _calibrate_fields(config: CalibrateConfig, run: Path, archive: str) -> str:
     with Archive(archive) as opened:  # says at once, before TensorFlow loads, what is wrong with it
         opened.time.select(config.start, config.end)
     load_tensorflow()
-    from atmodist.learning.saving import load_network
     from atmodist.metric import calibrating as library
-    from atmodist.metric.calibration import FILE_NAME
+    from atmodist.metric.package import load_package, save_calibration
 
-    stages = list(load_network(run / "encoder.keras").output)
+    package = load_package(run, calibrated=False)
     result = library.calibrate_fields(
-        run,
+        package,
         archive,
         max_label=config.max_temporal_distance,
         start=config.start,
         end=config.end,
-        combinations=_combinations(config, stages),
+        combinations=_combinations(config, list(package.encoder.output)),
     )
-    result.save(run / FILE_NAME)
+    save_calibration(result, run)
     library.draw_calibration(result, run / "calibration")
     _write_manifest(run, config, [Path(archive)])
     made = f"whole fields of {archive}; {run}: calibration.json, calibration.png"

@@ -1,5 +1,7 @@
 """`atmodist distance`: how different the fields of two files are, or of one file after a lag."""
 
+import math
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +72,7 @@ def _distance(config: DistanceConfig) -> str:
     if config.output is not None:
         _write(Path(config.output), config, header, rows)
     shown = rows if len(rows) <= PRINTED_ROWS else []
-    lines = [_line(header), *(_line(row) for row in shown)] if shown else []
+    lines = [_line(header), *(_line(_with_limit(metric, row)) for row in shown)] if shown else []
     lines.append(_summary(metric, rows))
     if config.output is not None:
         lines.append(f"Wrote {config.output}.")
@@ -95,6 +97,8 @@ def _rows(config: DistanceConfig, metric: "Metric") -> Iterator[list[Any]]:
         pairs = after(a, config.lag) if config.lag is not None else matched(a, b)
         if not a.grid.matches(b.grid):
             raise ValueError(f"the fields lie on different grids: {a.grid} and {b.grid}")
+        for concern in metric.concerns(a.grid):
+            print(f"atmodist distance: warning: {concern}", file=sys.stderr)
         encoded = _Encoded(metric, max(config.lag or 0, 1) + 1)
         for i, j in tqdm(pairs, desc="distances", unit="pair", disable=None):
             distance = metric.between(encoded.of(a, i), encoded.of(b, j))
@@ -132,6 +136,19 @@ def _hours(metric: "Metric", distance: float) -> tuple[float, ...]:
     return tuple(float(value) for value in metric.calibration.hours(distance, metric.stages))
 
 
+def _with_limit(metric: "Metric", row: Sequence[Any]) -> list[Any]:
+    """A row for people: hours that nobody measured are said to lie beyond those measured."""
+    return [
+        f"beyond {_limit(metric):g}" if isinstance(cell, float) and math.isinf(cell) else cell
+        for cell in row
+    ]
+
+
+def _limit(metric: "Metric") -> float:
+    """The largest lag that was calibrated, in hours."""
+    return 0.0 if metric.calibration is None else metric.calibration.max_hours
+
+
 def _write(output: Path, config: DistanceConfig, header: list[str], rows: list[list[Any]]) -> None:
     from atmodist.ingestion.sources import file_fingerprint
     from atmodist.outputs import write_csv, write_manifest
@@ -162,5 +179,7 @@ def _summary(metric: "Metric", rows: Sequence[Sequence[Any]]) -> str:
     if not metric.is_calibrated:
         text += ". Compare such distances with one another only; `atmodist calibrate` gives hours"
     elif len(rows[0]) > 3:
-        text += f"; as states {np.median([row[3] for row in rows]):.3g} h apart (median)"
+        hours = float(np.median([row[3] for row in rows]))
+        apart = f"beyond {_limit(metric):g}" if math.isinf(hours) else f"{hours:.3g}"
+        text += f"; as states {apart} h apart (median)"
     return text + "."

@@ -7,6 +7,8 @@ from typing import Literal
 
 from atmodist.cli.common import command_parser, load_tensorflow, run_command
 
+HUB = "hf://"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedConfig:
@@ -14,9 +16,10 @@ class EmbedConfig:
 
     archive: str = field(metadata={"help": "The archive."})
     metric: str
-    """Folder made by rplearn-train, or an encoder package."""
+    """Encoder package, hf:// address, or folder of rplearn-train."""
     output: str = "embedding.h5"
-    """The HDF5 file to make, or Zarr store if it ends in .zarr; one that exists is replaced."""
+    """The HDF5 file to make, or Zarr store if it ends in .zarr; one that this command made is
+    replaced, and nothing else."""
     stages: list[str] | None = None
     """Stages of the encoder, such as [stage3,stage4]; all by default."""
     content: Literal["pooled", "maps"] = "pooled"
@@ -39,23 +42,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _embed(config: EmbedConfig) -> str:
     from atmodist.fields.archive import Archive
+    from atmodist.metric.embedding_output import require_replaceable
     from atmodist.outputs import manifest_path, write_manifest
 
-    network = Path(config.metric) / "encoder.keras"
-    if not network.is_file():
-        raise ValueError(f"{config.metric} holds no encoder.keras; name a folder of rplearn-train")
+    if not config.metric.startswith(HUB) and not (Path(config.metric) / "encoder.keras").is_file():
+        raise ValueError(
+            f"{config.metric} holds no encoder.keras; name a folder of rplearn-train, or a package"
+        )
+    require_replaceable(config.output)
     with Archive(config.archive) as archive:
         steps = archive.time.select(config.start, config.end)
         load_tensorflow()
-        from atmodist.learning.saving import load_network
         from atmodist.metric.embedding import embed_archive
-        from atmodist.metric.features import StageFeatures
-        from atmodist.samples.normalization import Normalization
+        from atmodist.metric.package import load_package
+        from atmodist.metric.weights import weights_digest
 
-        normalization = Normalization.load(Path(config.metric) / "normalization.json")
+        package = load_package(config.metric, calibrated=False)
         output = embed_archive(
             archive,
-            StageFeatures(load_network(network), normalization),
+            package.features(),
             config.output,
             stages=config.stages,
             content=config.content,
@@ -67,7 +72,8 @@ def _embed(config: EmbedConfig) -> str:
         manifest_path(output),
         command="atmodist embed",
         config=config,
-        inputs=[config.archive, network],
+        inputs=[config.archive],
+        weights=weights_digest(package.encoder),
     )
     files = output.rglob("*") if output.is_dir() else [output]
     size = sum(file.stat().st_size for file in files) / 1e6

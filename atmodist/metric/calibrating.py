@@ -9,7 +9,8 @@ the least-squares solution of α c̄ = m̄.
 
 On patches (`calibrate`) the median distance is that of patches; whole fields, whose distance is a
 mean over the globe, lie above it at the same lag and vary less, so that their hours would be read
-too large. `calibrate_fields` measures on whole fields.
+too large. `calibrate_fields` measures on whole fields. A calibration says on which (`extent`), and
+of which weights it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,9 @@ from atmodist.metric.calibration import (
     normalized_weights,
     weights_text,
 )
+from atmodist.metric.extent import Extent
 from atmodist.metric.lag_curve import LagCurve, monotone
+from atmodist.metric.package import EncoderPackage, load_package
 from atmodist.metric.pair_measures import (
     BATCH_SIZE,
     PairMeasures,
@@ -34,7 +37,9 @@ from atmodist.metric.pair_measures import (
     measure_fields,
     measure_pairs,
 )
-from atmodist.outputs import fingerprint
+from atmodist.metric.training_grid import grid_of_records
+from atmodist.metric.weights import weights_digest
+from atmodist.records.record_set import RecordSet, open_records
 
 
 def calibrate(
@@ -50,7 +55,7 @@ def calibrate(
     """Calibrates an encoder on the pairs of a record set.
 
     Args:
-        encoder: Folder with `encoder.keras` and `normalization.json`: a run, or a package.
+        encoder: A run, or a package: its folder, or hf:// address.
         records: A `RecordSet`, or what `open_records` takes.
         split: Pairs to use; not those that the encoder was trained on.
         combinations: Weighted sets of stages that shall be calibrated too.
@@ -58,8 +63,11 @@ def calibrate(
         batch_size: Pairs that are encoded at once.
         progress: Whether to show a bar (on a terminal).
     """
-    measures = measure_folder(
-        encoder,
+    package = load_package(encoder, calibrated=False)
+    if not isinstance(records, RecordSet):
+        records = open_records(records)
+    measures = measure_records(
+        package,
         records,
         split=split,
         max_pairs=max_pairs,
@@ -67,12 +75,12 @@ def calibrate(
         progress=progress,
     )
     return calibrate_measures(
-        measures, combinations=combinations, **provenance(encoder, records, split, len(measures))
+        measures, combinations=combinations, **provenance(package, records, split, len(measures))
     )
 
 
 def calibrate_fields(
-    encoder: str | Path,
+    encoder: str | Path | EncoderPackage,
     archive: str | Path,
     *,
     max_label: int,
@@ -83,7 +91,7 @@ def calibrate_fields(
     """Calibrates an encoder on whole fields of an archive; see `measure_fields`.
 
     Args:
-        encoder: Folder with `encoder.keras` and `normalization.json`.
+        encoder: A run, or a package: its folder, or hf:// address; or one that was loaded.
         archive: The archive.
         max_label: Largest lag, in archive time steps.
         start: First time, for instance after the period of training; None for the archive's.
@@ -91,58 +99,40 @@ def calibrate_fields(
         combinations: Weighted sets of stages that shall be calibrated too.
     """
     from atmodist.fields.archive import Archive
-    from atmodist.learning.saving import load_network
-    from atmodist.metric.features import StageFeatures
-    from atmodist.samples.normalization import Normalization
 
-    folder = Path(encoder)
-    normalization = Normalization.load(folder / "normalization.json")
-    features = StageFeatures(load_network(folder / "encoder.keras"), normalization)
+    package = encoder
+    if not isinstance(package, EncoderPackage):
+        package = load_package(package, calibrated=False)
     with Archive(archive) as fields:
         steps = fields.time.select(start, end)
-        measures = measure_fields(features, fields, steps, max_label)
+        measures = measure_fields(package.features(), fields, steps, max_label)
+        extent = Extent.of_fields(fields.grid)
         period = [fields.time.isoformat(step) for step in (steps[0], steps[-1])]
     return calibrate_measures(
         measures,
         combinations=combinations,
-        normalization=normalization.identity,
-        source={
-            "archive": str(archive),
-            "period": period,
-            "num_pairs": len(measures),
-            "encoder": fingerprint(folder / "encoder.keras"),
-        },
+        normalization=package.normalization.identity,
+        weights=weights_digest(package.encoder),
+        extent=extent,
+        source={"archive": str(archive), "period": period, "num_pairs": len(measures)},
     )
 
 
-def measure_folder(encoder: str | Path, records: Any, **options: Any) -> PairMeasures:
-    """Measures the pairs of a record set with the encoder in a folder; see `measure_pairs`."""
-    from atmodist.learning.saving import load_network
-    from atmodist.records.record_set import RecordSet, open_records
-    from atmodist.samples.normalization import Normalization
-
-    folder = Path(encoder)
-    if not isinstance(records, RecordSet):
-        records = open_records(records)
-    normalization = Normalization.load(folder / "normalization.json")
-    network = load_network(folder / "encoder.keras")
-    return measure_pairs(encoder_function(network), records, normalization, **options)
+def measure_records(package: EncoderPackage, records: RecordSet, **options: Any) -> PairMeasures:
+    """Measures the pairs of a record set with an encoder; see `measure_pairs`."""
+    encode = encoder_function(package.encoder)
+    return measure_pairs(encode, records, package.normalization, **options)
 
 
-def provenance(encoder: str | Path, records: Any, split: str, num_pairs: int) -> dict[str, Any]:
-    """What a calibration says about where it comes from."""
-    from atmodist.records.record_set import RecordSet
-    from atmodist.samples.normalization import Normalization
-
-    folder = records.folder if isinstance(records, RecordSet) else records
+def provenance(
+    package: EncoderPackage, records: RecordSet, split: str, num_pairs: int
+) -> dict[str, Any]:
+    """What a calibration says about what it belongs to and where it comes from."""
     return {
-        "normalization": Normalization.load(Path(encoder) / "normalization.json").identity,
-        "source": {
-            "records": str(folder),
-            "split": split,
-            "num_pairs": num_pairs,
-            "encoder": fingerprint(Path(encoder) / "encoder.keras"),
-        },
+        "normalization": package.normalization.identity,
+        "weights": weights_digest(package.encoder),
+        "extent": Extent.of_patches(records.patch_shape, grid_of_records(records)),
+        "source": {"records": str(records.folder), "split": split, "num_pairs": num_pairs},
     }
 
 
@@ -151,9 +141,19 @@ def calibrate_measures(
     *,
     combinations: Sequence[Weights] = (),
     normalization: str | None = None,
+    weights: str | None = None,
+    extent: Extent | None = None,
     source: Mapping[str, Any] | None = None,
 ) -> Calibration:
     """Calibrates from what was measured on pairs, l2 among it.
+
+    Args:
+        measures: Of the pairs.
+        combinations: Weighted sets of stages that shall be calibrated too.
+        normalization: As `Calibration` has it, like the following.
+        weights: Of the encoder.
+        extent: What was measured on.
+        source: Where the pairs come from.
 
     Raises:
         ValueError: If l2 is missing, or a content loss is zero throughout.
@@ -173,14 +173,16 @@ def calibrate_measures(
     }
     combined = []
     for given in combinations:
-        weights, _ = normalized_weights(given)
-        distance = combined_distance(measures.content, alphas, weights)
-        combined.append(Combination(weights=weights, curve=LagCurve.of(distance, measures.hours)))
+        shares, _ = normalized_weights(given)
+        distance = combined_distance(measures.content, alphas, shares)
+        combined.append(Combination(weights=shares, curve=LagCurve.of(distance, measures.hours)))
     return Calibration(
         step_seconds=measures.step_seconds,
         stages=stages,
         combinations=tuple(combined),
         normalization=normalization,
+        weights=weights,
+        extent=extent,
         source=source or {},
     )
 

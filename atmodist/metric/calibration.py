@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from atmodist.fields.grid import Grid
+from atmodist.metric.extent import Extent
 from atmodist.metric.lag_curve import STATISTICS, LagCurve
 from atmodist.outputs import read_json, require_format, write_json
 
@@ -68,6 +70,8 @@ class Calibration:
         stages: By name, finest first.
         combinations: Weighted sets of stages.
         normalization: Identity of the normalisation of the encoder; None if unknown.
+        weights: `weights_digest` of the encoder; None if unknown.
+        extent: What it was measured on, patches or whole fields; None if unknown.
         source: Where the numbers come from (records, split, pairs, encoder).
     """
 
@@ -75,6 +79,8 @@ class Calibration:
     stages: Mapping[str, StageCalibration]
     combinations: tuple[Combination, ...] = ()
     normalization: str | None = None
+    weights: str | None = None
+    extent: Extent | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,8 +94,14 @@ class Calibration:
                 self._stage(stage)
         if not isinstance(self.source, Mapping):
             raise ValueError(f"`source` must be a mapping; got {self.source!r}")
-        if not isinstance(self.normalization, str | None):
-            raise ValueError(f"`normalization` must be a text; got {self.normalization!r}")
+        for name in ("normalization", "weights"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ValueError(f"`{name}` must be a text; got {getattr(self, name)!r}")
+
+    @property
+    def max_hours(self) -> float:
+        """The largest lag that was measured; beyond it nothing is known."""
+        return max(float(stage.curve.lag_hours[-1]) for stage in self.stages.values())
 
     def alpha(self, stage: str) -> float:
         """α of a stage, dimensionless."""
@@ -131,6 +143,15 @@ class Calibration:
         total = 1.0 if isinstance(stage, str) else normalized_weights(stage)[1]
         return curve.hours(np.asarray(distance, np.float64) / math.sqrt(total))
 
+    def concern(self, grid: Grid) -> str | None:
+        """Says so if hours are not known to hold for fields on a grid."""
+        if self.extent is None:
+            return (
+                f"{FILE_NAME} does not say whether it was made of patches or of whole fields, so "
+                "that hours may be wrong; calibrate again"
+            )
+        return self.extent.concern(grid)
+
     def as_dict(self) -> dict[str, Any]:
         """The content of `calibration.json`, as plain types."""
         return {
@@ -138,6 +159,8 @@ class Calibration:
             "version": FORMAT_VERSION,
             "step_seconds": self.step_seconds,
             "normalization": self.normalization,
+            "weights": self.weights,
+            "extent": None if self.extent is None else self.extent.as_dict(),
             "stages": {
                 name: {"alpha": stage.alpha, **stage.curve.as_dict()}
                 for name, stage in self.stages.items()
@@ -180,6 +203,8 @@ class Calibration:
         return cls(
             step_seconds=content["step_seconds"],
             normalization=content.get("normalization"),
+            weights=content.get("weights"),
+            extent=_extent(content.get("extent")),
             stages={
                 name: StageCalibration(alpha=entry["alpha"], curve=_curve(entry))
                 for name, entry in content["stages"].items()
@@ -233,6 +258,10 @@ def normalized_weights(weights: Weights) -> tuple[dict[str, float], float]:
 def weights_text(weights: Weights) -> str:
     """For instance "0.5 stage1 + 0.5 stage2"."""
     return " + ".join(f"{weight:.3g} {stage}" for stage, weight in weights.items())
+
+
+def _extent(entry: Any) -> Extent | None:
+    return None if entry is None else Extent.from_dict(entry)
 
 
 def _curve(entry: Mapping[str, Any]) -> LagCurve:

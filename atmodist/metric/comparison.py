@@ -82,11 +82,16 @@ class Comparison:
         """The rank correlations as text, one line for each measure and statistic."""
         lines = [f"{'measure':<24} {'statistic':<9} correlation [95 %]        minus l2 [95 %]"]
         for row in self.ranks:
-            text = f"{row.correlation:.3f} [{row.low:.3f}, {row.high:.3f}]"
-            difference = (
-                f"{row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}]"
-            )
+            text = f"{row.correlation:.3f} {_interval_text(row.low, row.high)}"
+            interval = _interval_text(row.difference_low, row.difference_high, sign="+")
+            difference = f"{row.difference:+.3f} {interval}"
             lines.append(f"{row.measure:<24} {row.statistic:<9} {text:<25} {difference}".rstrip())
+        bare = next((row for row in self.ranks if row.low is None), None)
+        if bare is not None:
+            lines.append(
+                f"No intervals: {bare.num_base_times} base times hold fewer than two blocks of "
+                f"{bare.block_length}, or one lag alone."
+            )
         return "\n".join(lines)
 
 
@@ -232,11 +237,16 @@ def _share_limits(panels: Sequence[Any]) -> None:
 
 def _draw_ranks(axis: Any, rows: list[RankRow]) -> None:
     for place, row in enumerate(reversed(rows)):
-        axis.plot([row.low, row.high], [place, place], color="C0", linewidth=2)
+        if row.low is not None:
+            axis.plot([row.low, row.high], [place, place], color="C0", linewidth=2)
         axis.plot(row.correlation, place, "o", color="C0", markersize=5)
     axis.set_yticks(range(len(rows)), [row.measure for row in reversed(rows)], fontsize="small")
     symbol = {"spearman": "Spearman ρ", "kendall": "Kendall τ-b"}[rows[0].statistic]
     axis.set(title="ranking of lags", xlabel=f"{symbol} with the lag, 95 % interval")
+
+
+def _interval_text(low: float | None, high: float | None, sign: str = "") -> str:
+    return "[—]" if low is None or high is None else f"[{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def _write_table(path: Path, rows: tuple[Any, ...]) -> None:

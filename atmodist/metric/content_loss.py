@@ -22,8 +22,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from atmodist.metric.distance import DEFAULT_STAGE
 from atmodist.metric.receptive_field import adapted
+from atmodist.metric.stages import default_stage
 from atmodist.samples.normalization import Normalization
 
 Inputs = Literal["normalized", "physical"]
@@ -82,8 +82,13 @@ class ContentLoss(keras.losses.Loss):
 
     @property
     def identity(self) -> str:
-        """Short hex digest of what changes numbers: weights, stages, scales, the pixel term."""
-        settings = [self.stages, self.scales, self.pixel_weight, self.inputs]
+        """Short hex digest of what changes numbers: weights, stages, scales, the pixel term.
+
+        The normalisation is part of it where it is applied, to physical inputs.
+        """
+        settings: list[Any] = [self.stages, self.scales, self.pixel_weight, self.inputs]
+        if self.inputs == "physical" and self.normalization is not None:
+            settings.append(self.normalization.identity)
         digest = hashlib.sha256(json.dumps(settings).encode())
         for weight in self._encoder.get_weights():
             digest.update(np.asarray(weight).tobytes())
@@ -180,7 +185,7 @@ def _checked_stages(
     stages: str | Mapping[str, float] | None, known: tuple[str, ...]
 ) -> dict[str, float]:
     if stages is None:
-        stages = DEFAULT_STAGE if DEFAULT_STAGE in known else known[-1]
+        stages = default_stage(known)
     weights = {stages: 1.0} if isinstance(stages, str) else dict(stages)
     for stage in weights:
         if stage not in known:

@@ -12,32 +12,25 @@ inequality. Fields that only differ in what the encoder does not see have distan
 """
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from atmodist.fields.grid import Grid
 from atmodist.metric import labelled
 from atmodist.metric.encoded import Encoded, Remembering, applied
+from atmodist.metric.extent import concerns
 from atmodist.metric.features import StageFeatures
+from atmodist.metric.lag_curve import HOURS, Hours
+from atmodist.metric.stages import Stages, default_stage, stage_weights
 
 if TYPE_CHECKING:
     from atmodist.metric.calibration import Calibration
 
-Stages = str | Mapping[str, float] | None
 By = Literal["stage", "feature"] | None
-
-DEFAULT_STAGE = "stage3"  # where there is one, otherwise the deepest: what the papers compare
-
-
-class Hours(NamedTuple):
-    """Equivalent hours of a distance, of which one pair in six lies below `low`, above `high`."""
-
-    hours: Any
-    low: Any
-    high: Any
 
 
 class Metric:
@@ -71,9 +64,9 @@ class Metric:
         self.features = features
         self.calibration = calibration
         self.grid = grid
-        names = features.names
-        default = DEFAULT_STAGE if DEFAULT_STAGE in names else names[-1]
-        self.stages = self._checked_stages(default if stages is None else stages)
+        chosen = default_stage(features.names) if stages is None else stages
+        self.stages = stage_weights(chosen, features.names)
+        self._told: set[str] = set()  # warnings
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -107,12 +100,7 @@ class Metric:
             ValueError: If channels, units or grids differ, values are missing, or a stage is
                 unknown.
         """
-        weights = self._checked_stages(stages)
-
-        def distance(x: Encoded, y: Encoded) -> np.ndarray:
-            return np.array(self.between(x, y, weights))
-
-        return self._apply(a, b, grid, weights, distance, ())
+        return self._distance(a, b, grid, self._checked_stages(stages))
 
     def map(
         self,
@@ -165,23 +153,34 @@ class Metric:
 
         Returns:
             Equivalent hours, and from when to when such a distance is usual: numbers, arrays, or
-            for xarray objects a Dataset. Beyond the calibrated distances they are infinite. They
-            hold for fields of the extent that was calibrated: a curve of patches makes whole
-            fields look too far apart (see `calibration`).
+            for xarray objects a Dataset. Beyond the calibrated distances they are infinite.
+
+        Warns:
+            UserWarning: Once, if they do not hold for such fields: a curve of patches makes whole
+                fields look too far apart, and other scales are unknown (see `concerns`).
         """
         weights = self._checked_stages(stages)
         calibration = self._known_calibration()
         calibration.curve(weights)  # raises before anything is encoded
-        distance = self(a, b, grid=grid, stages=weights)
+        met: list[Grid] = []
+        distance = self._distance(a, b, grid, weights, met.append)
+        for concern in self.concerns(met[0]):
+            if concern not in self._told:
+                self._told.add(concern)
+                warnings.warn(concern, UserWarning, stacklevel=2)
 
         def read(values: np.ndarray) -> tuple[np.ndarray, ...]:
             return calibration.hours(values, weights)
 
         if labelled.is_labelled(distance):
-            return labelled.named_results(read, distance, Hours._fields)
+            return labelled.named_results(read, distance, HOURS, comment=str(self))
         if isinstance(distance, float):
             return Hours(*map(float, read(np.array(distance))))
         return Hours(*read(distance))
+
+    def concerns(self, grid: Grid) -> list[str]:
+        """What is doubtful about distances and hours of fields on a grid, a line each."""
+        return concerns(grid, calibration=self.calibration, training_grid=self.grid)
 
     def contributions(
         self, a: np.ndarray, b: np.ndarray, *, grid: Grid | None = None, stages: Stages = None
@@ -253,6 +252,19 @@ class Metric:
             return np.sum([one[0] for one in maps], axis=0)
         return np.concatenate(maps)
 
+    def _distance(
+        self,
+        a: Any,
+        b: Any,
+        grid: Grid | None,
+        weights: Mapping[str, float],
+        meet: Callable[[Grid], None] | None = None,
+    ) -> Any:
+        def distance(x: Encoded, y: Encoded) -> np.ndarray:
+            return np.array(self.between(x, y, weights))
+
+        return self._apply(a, b, grid, weights, distance, (), meet=meet)
+
     def _apply(
         self,
         a: Any,
@@ -263,8 +275,12 @@ class Metric:
         extra: tuple[tuple[str, tuple[str, ...]], ...],
         *,
         on_grid: bool = False,
+        meet: Callable[[Grid], None] | None = None,
     ) -> Any:
-        """Applies a function of two encoded fields over all leading axes."""
+        """Applies a function of two encoded fields over all leading axes.
+
+        `meet` is called with the grid of the fields, before any of them is encoded.
+        """
         if labelled.is_labelled(a) != labelled.is_labelled(b):
             raise TypeError(
                 "compare two xarray objects or two arrays, not one of each; got "
@@ -282,6 +298,7 @@ class Metric:
                 self.features.normalization,
                 extra=extra,
                 on_grid=on_grid,
+                meet=meet,
                 attributes={
                     "long_name": "squared contribution to the learned distance"
                     if on_grid
@@ -290,9 +307,10 @@ class Metric:
                     "comment": str(self),
                 },
             )
-        result = self._broadcast(
-            np.asarray(a), np.asarray(b), self._known_grid(grid), weights, function
-        )
+        grid = self._known_grid(grid)
+        if meet is not None:
+            meet(grid)
+        result = self._broadcast(np.asarray(a), np.asarray(b), grid, weights, function)
         return float(result) if result.ndim == 0 else result
 
     def _broadcast(
@@ -327,22 +345,7 @@ class Metric:
         return grid
 
     def _checked_stages(self, stages: Stages) -> dict[str, float]:
-        if stages is None:
-            return self.stages
-        weights = {stages: 1.0} if isinstance(stages, str) else dict(stages)
-        known = self.features.names
-        for stage, weight in weights.items():
-            if stage not in known:
-                raise ValueError(f"there is no stage {stage!r}; there are {', '.join(known)}")
-            if isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
-                raise TypeError(f"the weight of {stage} must be a number; got {weight!r}")
-            if not (math.isfinite(weight) and weight >= 0):
-                raise ValueError(
-                    f"the weight of {stage} must be finite and not negative; got {weight}"
-                )
-        if not any(weights.values()):
-            raise ValueError(f"at least one stage must have a positive weight; got {weights}")
-        return {stage: float(weights[stage]) for stage in known if weights.get(stage)}
+        return self.stages if stages is None else stage_weights(stages, self.features.names)
 
     def _known_calibration(self) -> "Calibration":
         if self.calibration is None:

@@ -9,7 +9,6 @@ The output appears only when it is complete; a run that was killed goes on where
 the rows is in memory at a time.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +28,8 @@ from atmodist.metric.embedding_output import (
     open_rows,
 )
 from atmodist.metric.features import StageFeatures
+from atmodist.metric.series import archive_series
+from atmodist.metric.weights import weights_digest
 from atmodist.outputs import fingerprint
 
 Content = Literal["pooled", "maps"]
@@ -53,7 +54,7 @@ def embed_archive(
     pooled, or `stage1` (time, stage1_latitude, stage1_longitude, stage1_feature).
 
     Args:
-        archive: Whose fields; its channels must be those of the encoder, in the same order.
+        archive: Whose fields; with the channels of the encoder, in any order, in their units.
         features: Encoder and normalisation.
         output: The HDF5 file to make, or Zarr store if its suffix is .zarr; one that exists is
             replaced once the new one is complete.
@@ -65,10 +66,14 @@ def embed_archive(
 
     Returns:
         `output`.
+
+    Raises:
+        ValueError: If the archive lacks a channel or has it in other units, a field has missing
+            values, an argument cannot be, or `output` exists and is no embedding.
     """
     if content not in ("pooled", "maps"):
         raise ValueError(f"`content` must be 'pooled' or 'maps'; got {content!r}")
-    _require_channels(archive, features)
+    series = archive_series(archive, features.normalization)
     chosen = _chosen_stages(features, stages)
     steps = range(archive.shape[1]) if steps is None else steps
     if not len(steps) or min(steps) < 0 or max(steps) >= archive.shape[1]:
@@ -83,8 +88,12 @@ def embed_archive(
             unit="field",
             disable=None if progress else True,
         ):
-            field = archive.read(step)
-            check_finite(field, archive.channels, archive.time.isoformat(step), archive.path)
+            field = series.read(step)
+            try:
+                check_finite(field, series.channels, series.times[step], series.path)
+            except ValueError:
+                writer.discard()  # whoever asks again will end here again
+                raise
             maps = features.field(field, archive.grid, chosen)
             writer.append(maps if content == "maps" else pooled(maps, features, archive.grid))
         writer.finish(_layout(archive, features, steps, chosen, content, attributes or {}))
@@ -169,13 +178,10 @@ def _identity(
     A fingerprint looks at parts of a file only, so the archive must also be the same file as
     before. That is quicker than `Archive.fingerprint`, which decodes three whole fields.
     """
-    weights = hashlib.sha256()
-    for array in features.encoder.get_weights():
-        weights.update(np.ascontiguousarray(array).data)
     return {
         "version": FORMAT_VERSION,
         "archive": [fingerprint(archive.path), archive.path.stat().st_mtime_ns],
-        "encoder": [features.encoder.to_json(), weights.hexdigest()],
+        "encoder": [features.encoder.to_json(), weights_digest(features.encoder)],
         "normalization": features.normalization.identity,
         "stages": list(stages),
         "content": content,
@@ -247,12 +253,3 @@ def _chosen_stages(features: StageFeatures, stages: Sequence[str] | None) -> tup
             f"`stages` must be some of {', '.join(features.names)}; got {list(chosen)}"
         )
     return chosen
-
-
-def _require_channels(archive: Archive, features: StageFeatures) -> None:
-    names = tuple(channel.name for channel in archive.channels)
-    if names != tuple(features.normalization.channels):
-        raise ValueError(
-            f"{archive.path} has the channels {names}, but the encoder was trained with "
-            f"{tuple(features.normalization.channels)}"
-        )

@@ -71,7 +71,8 @@ class RowWriter:
     If the block raises, the rows so far stay for the next run of the same identity.
 
     Args:
-        path: The file, or the store if its suffix is .zarr; one that exists is replaced.
+        path: The file, or the store if its suffix is .zarr; one that exists is replaced if it is
+            an embedding.
         identity: Whatever decides the rows. Those of a run with another identity are discarded.
 
     Attributes:
@@ -79,14 +80,14 @@ class RowWriter:
 
     Raises:
         OSError: If it cannot be written.
-        ValueError: If `path` is a folder that is no store of ours, or zarr is not installed.
+        ValueError: If something else lies at `path`, or zarr is not installed.
     """
 
     def __init__(self, path: str | Path, *, identity: Any):
         self.path = Path(path)
         if is_store(self.path):
             _require_zarr(self.path)
-        _require_replaceable(self.path)
+        require_replaceable(self.path)
         self._folder = self.path.with_name(f".{self.path.name}.parts")
         label = {"identity": digest(plain_config(identity))}
         if not self._label.is_file() or read_json(self._label) != label:
@@ -125,6 +126,11 @@ class RowWriter:
         size = len(self._rows) * sum(values.nbytes for values in self._rows[0].values())
         if size >= PART_BYTES or time.monotonic() - self._started >= PART_SECONDS:
             self._save_part()
+
+    def discard(self) -> None:
+        """Forgets all rows; the next run begins anew."""
+        self._rows, self.num_rows = [], 0
+        remove(self._folder)
 
     def finish(self, layout: Layout) -> None:
         """Joins all rows to what was asked for; nothing else of them is left."""
@@ -175,6 +181,17 @@ def open_rows(path: str | Path) -> Iterator[Any]:
         yield file
 
 
+def require_replaceable(path: str | Path) -> None:
+    """Raises `ValueError` if there is something that is no embedding."""
+    path = Path(path)
+    if path.exists() and not _is_embedding(path):
+        what = "folder" if path.is_dir() else "file"
+        raise ValueError(
+            f"{path} is a {what} that atmodist embed did not make, and will not be replaced; "
+            "choose another output"
+        )
+
+
 def _require_zarr(path: str | Path) -> None:
     try:
         import zarr  # noqa: F401
@@ -184,15 +201,17 @@ def _require_zarr(path: str | Path) -> None:
         ) from None
 
 
-def _require_replaceable(path: Path) -> None:
-    if not path.is_dir():
-        return
-    attributes = path / ".zattrs"
-    if not is_store(path) or not attributes.is_file() or MARK not in read_json(attributes):
-        raise ValueError(
-            f"{path} is a folder that atmodist embed did not make, and will not be replaced; "
-            "choose another output"
-        )
+def _is_embedding(path: Path) -> bool:
+    """Whether `finish` made it."""
+    if path.is_dir():
+        attributes = path / ".zattrs"
+        return is_store(path) and attributes.is_file() and MARK in read_json(attributes)
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return MARK in file.attrs
 
 
 def _num_rows(part: Path) -> int:

@@ -8,10 +8,10 @@ few edges as its grid allows:
   them. If the number of columns is no multiple of the stride, there is still no edge, but the last
   feature stands for the few columns that are left, and rolling changes features a little.
 - Over a pole of a global grid, rows go on along the same meridian on the other side: mirrored,
-  shifted by 180 degrees, with their sign, as scalars do. A row on the pole is not repeated. This
-  goes on for `polar_margin` rows in the north, whole strides, so that the first feature starts
-  with the first row; in the south to the end of a stride, past a third of that at least. Beyond
-  are zeros.
+  shifted by 180 degrees, with their sign, as scalars do; eastward and northward winds change it. A
+  row on the pole is not repeated. This goes on for `polar_margin` rows in the north, whole strides,
+  so that the first feature starts with the first row; in the south to the end of a stride, past a
+  third of that at least. Beyond are zeros.
 - At the edges of a regional field are zeros, as around a patch.
 
 Feature (j, i) of a stage with stride s stands for the grid points of rows j·s ... j·s + s - 1 and
@@ -28,7 +28,7 @@ import keras
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from atmodist.metric.padding import Layout, bands, multiple_of
+from atmodist.metric.padding import WINDS, Layout, bands, multiple_of
 from atmodist.metric.receptive_field import Adapted, Extent, adapted, extents
 from atmodist.samples.normalization import Normalization
 
@@ -136,12 +136,13 @@ class StageFeatures:
             or what is left of them in the south and east.
         """
         chosen = self._chosen(stages)
-        normalized = self.normalization(self._channels_last(np.asarray(x, np.float32), grid))
+        physical = self._channels_last(np.asarray(x, np.float32), grid)
+        normalized, across = self.normalization(physical), self._across(physical, grid)
         network = self._network(chosen, grid.shape[1] if grid.is_periodic else None)
         layout = self._layout(network, grid)
         parts: dict[str, list[np.ndarray]] = {stage: [] for stage in chosen}
         for first, last in bands(layout.num_cells, self._band_cells(network, layout)):
-            for stage, part in self._band(network, layout, normalized, first, last).items():
+            for stage, part in self._band(network, layout, normalized, across, first, last).items():
                 parts[stage].append(part)
         cropped = {}
         for stage, pieces in parts.items():
@@ -180,7 +181,13 @@ class StageFeatures:
         return cells[..., rows[:, None], columns]
 
     def _band(
-        self, network: Adapted, layout: Layout, x: np.ndarray, first: int, last: int
+        self,
+        network: Adapted,
+        layout: Layout,
+        x: np.ndarray,
+        across: np.ndarray | None,
+        first: int,
+        last: int,
     ) -> dict[str, np.ndarray]:
         """Features of the cells first ... last - 1, counted in steps of the largest stride."""
         stride = network.stride
@@ -188,7 +195,7 @@ class StageFeatures:
         top = max(north - layout.cells_before, 0)
         bottom = min(south + layout.cells_after, layout.padded_cells)
         points = np.arange(top * stride, bottom * stride) - layout.margin
-        padded = layout.padded(x, points)[np.newaxis]
+        padded = layout.padded(x, points, across)[np.newaxis]
         cropped = {}
         for stage, values in self._run(network, padded).items():
             ratio = stride // self.stride(stage)
@@ -196,6 +203,13 @@ class StageFeatures:
             rows = slice((north - top) * ratio, (south - top) * ratio)
             cropped[stage] = values[0, rows, left : values.shape[2] - left]
         return cropped
+
+    def _across(self, physical: np.ndarray, grid: Grid) -> np.ndarray | None:
+        """The normalised field as it goes on over the poles; None if that is the field itself."""
+        if not grid.is_global or WINDS.isdisjoint(self.normalization.channels):
+            return None
+        signs = [-1.0 if name in WINDS else 1.0 for name in self.normalization.channels]
+        return self.normalization(physical * np.asarray(signs, np.float32))
 
     def _layout(self, network: Adapted, grid: Grid) -> Layout:
         seen = max(max(extent.before, extent.after) for extent in network.extents.values())

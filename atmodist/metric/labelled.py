@@ -85,6 +85,7 @@ def apply(
     *,
     extra: tuple[tuple[str, tuple[str, ...]], ...] = (),
     on_grid: bool = False,
+    meet: Callable[[Grid], None] | None = None,
     attributes: Mapping[str, str],
 ) -> Any:
     """Applies a function of two arrays (..., channel, latitude, longitude) and their grid.
@@ -97,6 +98,7 @@ def apply(
         normalization: Whose channels and units they must have.
         extra: Names and labels of axes that the function adds.
         on_grid: Whether results lie on the grid; they get the coordinates of `a`.
+        meet: Called with the grid, before anything is computed.
         attributes: Of the result.
 
     Returns:
@@ -107,6 +109,8 @@ def apply(
     x, y = recognised(a, normalization), recognised(b, normalization)
     if not x.grid.matches(y.grid):
         raise ValueError(f"the fields lie on different grids: {x.grid} and {y.grid}")
+    if meet is not None:
+        meet(x.grid)
 
     def block(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         turned = (x.orientation.apply(first), y.orientation.apply(second))
@@ -133,9 +137,22 @@ def apply(
 
 
 def named_results(
-    function: Callable[[np.ndarray], tuple[np.ndarray, ...]], values: Any, names: tuple[str, ...]
+    function: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+    values: Any,
+    names: Mapping[str, str],
+    **attributes: str,
 ) -> Any:
-    """Applies a function with several results to a DataArray; returns a Dataset of them, lazily."""
+    """Applies a function with several results, in hours, to a DataArray.
+
+    Args:
+        function: From an array to as many of its shape as there are names.
+        values: The DataArray.
+        names: Of the results, and what each is in words.
+        **attributes: Of the Dataset.
+
+    Returns:
+        A Dataset of the results, lazy if `values` is.
+    """
     import xarray as xr
 
     results = xr.apply_ufunc(
@@ -146,8 +163,11 @@ def named_results(
         output_dtypes=[np.float64] * len(names),
         keep_attrs=False,
     )
-    found = {name: one.assign_attrs(units="h") for name, one in zip(names, results, strict=True)}
-    return xr.Dataset(found, attrs=values.attrs)
+    found = {
+        name: one.rename(name).assign_attrs(long_name=words, units="h")
+        for (name, words), one in zip(names.items(), results, strict=True)
+    }
+    return xr.Dataset(found, attrs=attributes)
 
 
 def turned_back(values: np.ndarray, orientation: Orientation) -> np.ndarray:

@@ -8,11 +8,24 @@ was measured: beyond it hours are infinite, never extrapolated.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 STATISTICS = ("median", "quantile16", "quantile84", "mean")
+HOURS = {  # what is in `Hours`, in words
+    "hours": "equivalent hours",
+    "low": "equivalent hours, below which lies one pair in six",
+    "high": "equivalent hours, above which lies one pair in six",
+}
+
+
+class Hours(NamedTuple):
+    """Equivalent hours of a distance, of which one pair in six lies below `low`, above `high`."""
+
+    hours: Any
+    low: Any
+    high: Any
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

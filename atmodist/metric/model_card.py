@@ -22,14 +22,15 @@ _LEARNT = {
     "inpainting": "tell what is hidden of a field",
 }
 
-_USE = """\
-```python
+_OPEN = """\
 from atmodist import load_metric
 
-metric = load_metric("path/or/hf-address/of/this/package")
-distance = metric(field_a, field_b, grid=grid)  # (channel, latitude, longitude), physical units
-where = metric.map(field_a, field_b, grid=grid)
-```"""
+metric = load_metric("path/or/hf-address/of/this/package")"""
+_MAKE_GRID = """\
+from atmodist.fields.grid import Grid
+
+grid = Grid(latitude, longitude)  # degrees north, from north to south; degrees east"""
+_FIELDS = "# Fields: (channel, latitude, longitude) in physical units, or xarray objects."
 
 
 def model_card(name: str, manifest: Mapping[str, Any]) -> str:
@@ -83,7 +84,7 @@ def _body(name: str, manifest: Mapping[str, Any]) -> list[str]:
     ]
     for stage, facts in encoder["stages"].items():
         lines.append(f"| {stage} | {facts['stride']} | {facts['features']} |")
-    lines += ["", "## Use", "", _USE, "", "## Training", "", *_training(manifest)]
+    lines += ["", "## Use", "", *_use(manifest), "", "## Training", "", *_training(manifest)]
     return lines
 
 
@@ -100,9 +101,24 @@ def _grid(manifest: Mapping[str, Any]) -> str:
 
 
 def _calibrated(manifest: Mapping[str, Any]) -> str:
+    if not manifest.get("calibrated"):
+        return "no; distances are relative, and cannot be compared with those of other encoders"
+    facts = manifest.get("calibration") or {}
+    on = f", on {plain(facts['fields'])}" if facts.get("fields") else ""
+    of = " of such patches, not of whole fields," if facts.get("kind") == "patches" else ""
+    limit = f", up to {facts['max_hours']:g} h" if facts.get("max_hours") else ""
+    return f"yes{on}; distances{of} can be read as equivalent hours{limit}"
+
+
+def _use(manifest: Mapping[str, Any]) -> list[str]:
+    """Code that runs once there are fields; arrays are taken to be on the grid of the package."""
+    known = bool(manifest.get("grid"))
+    grid = "" if known else ", grid=grid"
+    lines = ["```python", _OPEN, *([] if known else [_MAKE_GRID]), _FIELDS]
+    lines.append(f"distance = metric(field_a, field_b{grid})")
     if manifest.get("calibrated"):
-        return "yes; distances can be read as equivalent hours"
-    return "no; distances are relative, and cannot be compared with those of other encoders"
+        lines.append(f"hours, low, high = metric.hours(field_a, field_b{grid})")
+    return [*lines, f"where = metric.map(field_a, field_b{grid})", "```"]
 
 
 def _training(manifest: Mapping[str, Any]) -> list[str]:

@@ -19,10 +19,12 @@ import keras
 
 from atmodist.fields.grid import Grid
 from atmodist.learning.saving import load_network
+from atmodist.metric.features import StageFeatures
 from atmodist.metric.model_card import model_card
 from atmodist.metric.receptive_field import extents
 from atmodist.metric.training_grid import described_grid
-from atmodist.outputs import read_json
+from atmodist.metric.weights import weights_digest
+from atmodist.outputs import atomic_path, read_json
 from atmodist.packaging import (
     CARD,
     MANIFEST,
@@ -48,6 +50,7 @@ FORMAT = PackageFormat(
     required=(NORMALIZATION,),
     optional=(CALIBRATION,),
     made_by="rplearn-train",
+    made_anew_by={CALIBRATION: "atmodist calibrate"},
     max_bytes={ENCODER: NETWORK_BYTES, NORMALIZATION: 1 << 20},
 )
 FILES = FORMAT.files
@@ -60,7 +63,7 @@ class EncoderPackage:
     Attributes:
         encoder: From (batch, latitude, longitude, channel) to features by stage.
         normalization: What it was trained with.
-        calibration: None if it was not calibrated.
+        calibration: None if it was not calibrated, or nobody asked for it.
         manifest: What is known of its making.
         grid: Of the fields it was trained on; None if that is not known.
     """
@@ -70,6 +73,10 @@ class EncoderPackage:
     calibration: "Calibration | None"
     manifest: Mapping[str, Any]
     grid: Grid | None = None
+
+    def features(self) -> StageFeatures:
+        """Encodes patches and whole fields."""
+        return StageFeatures(self.encoder, self.normalization)
 
 
 def save_package(
@@ -97,11 +104,12 @@ def save_package(
     return FORMAT.save(target, lambda folder, name: _write(run_folder, folder, license, grid, name))
 
 
-def load_package(path: str | Path) -> EncoderPackage:
+def load_package(path: str | Path, *, calibrated: bool = True) -> EncoderPackage:
     """Opens an encoder package, or a folder of `rplearn-train`.
 
     Args:
         path: The folder; or "hf://user/name", or "hf://user/name@revision", which is fetched.
+        calibrated: False to leave its calibration alone, whatever is wrong with it.
 
     Raises:
         FileNotFoundError: If the folder or one of its files is missing.
@@ -109,24 +117,42 @@ def load_package(path: str | Path) -> EncoderPackage:
             the others.
         ImportError: If an address is given and `huggingface_hub` is missing.
     """
-    with FORMAT.opened(path) as (folder, manifest):
-        return _load(folder, manifest, str(path))
+    with FORMAT.opened(path, unchecked=() if calibrated else (CALIBRATION,)) as (folder, manifest):
+        return _load(folder, manifest, str(path), calibrated)
 
 
-def _load(folder: Path, manifest: Mapping[str, Any], shown: str) -> EncoderPackage:
+def save_calibration(calibration: "Calibration", folder: str | Path) -> None:
+    """Puts a calibration beside its encoder; a package says so in its manifest and card.
+
+    A card that somebody edited is left as it is. If this is killed in between, loading the package
+    is refused until it is calibrated again.
+
+    Args:
+        calibration: Of the encoder in the folder.
+        folder: Of `rplearn-train`, or a package.
+    """
+    folder = Path(folder)
+    calibration.save(folder / CALIBRATION)
+    if not FORMAT.is_package(folder):
+        return
+    manifest = read_json(folder / MANIFEST) | _calibration_facts(calibration)
+    names = [CALIBRATION]
+    if FORMAT.is_as_listed(folder, CARD):
+        names.append(CARD)
+        with atomic_path(folder / CARD) as temporary:
+            temporary.write_text(model_card(folder.name, manifest), encoding="utf-8")
+    FORMAT.update_manifest(folder, names, manifest)
+
+
+def _load(
+    folder: Path, manifest: Mapping[str, Any], shown: str, calibrated: bool
+) -> EncoderPackage:
     normalization = Normalization.load(folder / NORMALIZATION)
-    calibration = None
-    if (folder / CALIBRATION).is_file():
-        from atmodist.metric.calibration import Calibration
-
-        calibration = Calibration.load(folder / CALIBRATION)
-        if calibration.normalization not in (None, normalization.identity):
-            raise ValueError(
-                f"{shown}: {CALIBRATION} belongs to normalization {calibration.normalization}; "
-                f"{NORMALIZATION} is {normalization.identity}"
-            )
     encoder = load_network(folder / ENCODER)
     _check_encoder(encoder, normalization, shown)
+    calibration = None
+    if calibrated and (folder / CALIBRATION).is_file():
+        calibration = _load_calibration(folder, encoder, normalization, shown)
     identity = manifest.get("normalization")
     if identity not in (None, normalization.identity):
         raise ValueError(
@@ -135,6 +161,26 @@ def _load(folder: Path, manifest: Mapping[str, Any], shown: str) -> EncoderPacka
         )
     grid = grid_of(manifest.get("grid"), f"{shown}: the grid in {MANIFEST}")
     return EncoderPackage(encoder, normalization, calibration, manifest, grid)
+
+
+def _load_calibration(
+    folder: Path, encoder: keras.Model, normalization: Normalization, shown: str
+) -> "Calibration":
+    from atmodist.metric.calibration import Calibration
+
+    calibration = Calibration.load(folder / CALIBRATION)
+    again = f"calibrate again: `atmodist calibrate {shown}`"
+    if calibration.normalization not in (None, normalization.identity):
+        raise ValueError(
+            f"{shown}: {CALIBRATION} belongs to normalization {calibration.normalization}; "
+            f"{NORMALIZATION} is {normalization.identity}; {again}"
+        )
+    if calibration.weights not in (None, weights_digest(encoder)):
+        raise ValueError(
+            f"{shown}: {CALIBRATION} was made with other weights than those in {ENCODER}, which "
+            f"may have been trained on since; {again}"
+        )
+    return calibration
 
 
 def _write(run_folder: Path, target: Path, license: str, grid: Grid | None, name: str) -> None:
@@ -151,12 +197,26 @@ def _write(run_folder: Path, target: Path, license: str, grid: Grid | None, name
         "units": list(package.normalization.units),
         "encoder": _described(package.encoder),
         "grid": None if grid is None else described_grid(grid),
-        "calibrated": package.calibration is not None,
+        **_calibration_facts(package.calibration),
         "training": _training(package.manifest),
         "evaluation": _evaluation(run_folder, package.manifest),
     }
     (target / CARD).write_text(model_card(name, manifest), encoding="utf-8")
     FORMAT.write_manifest(target, (*names, CARD), manifest)
+
+
+def _calibration_facts(calibration: "Calibration | None") -> dict[str, Any]:
+    if calibration is None:
+        return {"calibrated": False, "calibration": None}
+    extent = calibration.extent
+    return {
+        "calibrated": True,
+        "calibration": {
+            "kind": None if extent is None else extent.kind,
+            "fields": None if extent is None else str(extent),
+            "max_hours": calibration.max_hours,
+        },
+    }
 
 
 def _training(manifest: Mapping[str, Any]) -> Any:

@@ -13,6 +13,12 @@ from atmodist.fields.continuation import over_the_poles
 from atmodist.fields.grid import Grid
 from atmodist.metric.receptive_field import Adapted
 
+# Components of a vector along local axes, which a pole turns by 180 degrees, so that they change
+# sign there. Names of channels as `atmodist.learning.augmentation` knows them.
+WINDS = frozenset(
+    {"eastward_wind", "u_component_of_wind", "u", "northward_wind", "v_component_of_wind", "v"}
+)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -70,8 +76,16 @@ class Layout:
             cells_after=-(-max(extent.after for extent in network.extents.values()) // stride),
         )
 
-    def padded(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Rows of the padded field; `rows` count from the first row of the field."""
+    def padded(
+        self, x: np.ndarray, rows: np.ndarray, across: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Rows of the padded field.
+
+        Args:
+            x: The field, (latitude, longitude, channel).
+            rows: Counted from the first row of the field.
+            across: The field as it goes on beyond the poles, before it is shifted; `x` by default.
+        """
         height, width = self.grid.shape
         inside = (rows >= 0) & (rows < height)
         if self.grid.is_global:
@@ -81,7 +95,8 @@ class Layout:
         out = np.zeros((len(rows), self.left + width + self.right, x.shape[-1]), x.dtype)
         out[:, self.left : self.left + width] = x[source]
         half = width // 2
-        out[crossed, self.left : self.left + width] = np.roll(x[source[crossed]], -half, axis=1)
+        beyond = (x if across is None else across)[source[crossed]]
+        out[crossed, self.left : self.left + width] = np.roll(beyond, -half, axis=1)
         if self.grid.is_periodic:
             columns = np.arange(-self.left, width + self.right)
             outer = np.flatnonzero((columns < 0) | (columns >= width))

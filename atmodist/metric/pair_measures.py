@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atmodist.fields.archive import check_finite
 from atmodist.metric.pixel_measures import PIXEL, PIXEL_MEASURES, PixelMeasure, row_mean
+from atmodist.metric.series import archive_series
 from atmodist.records.record_set import RecordSet
 from atmodist.samples.normalization import Normalization
 
@@ -147,21 +149,27 @@ def measure_fields(
 
     Args:
         features: Of the encoder.
-        archive: With the channels of the encoder.
+        archive: With the channels of the encoder, in any order, in their units.
         steps: Steps to use, consecutive; not those that the encoder was trained on. Pairs across a
             hole in time are left out.
         max_label: Largest lag, in archive time steps.
+
+    Raises:
+        ValueError: If the archive lacks a channel or has it in other units, `steps` or `max_label`
+            do not fit it, or a field has missing values.
     """
+    series = archive_series(archive, features.normalization)
     if not (steps.step == 1 and 0 <= steps.start < steps.stop <= archive.shape[1]):
         raise ValueError(f"`steps` must be consecutive steps of the archive; got {steps}")
     if not 1 <= max_label < len(steps):
         raise ValueError(f"`max_label` must lie in 1..{len(steps) - 1}; got {max_label}")
-    grid, length = archive.grid, archive.time.step
+    grid, length = series.grid, archive.time.step
     weights = {stage: features.cell_weights(stage, grid) for stage in features.names}
     recent: deque[tuple[int, dict[str, np.ndarray], np.ndarray]] = deque(maxlen=max_label)
     rows: list[tuple[int, int, list[float], float]] = []
     for step in steps:
-        field = archive.read(step)
+        field = series.read(step)
+        check_finite(field, series.channels, series.times[step], series.path)
         maps = features.field(field, grid)
         z = standardized(features.normalization(np.moveaxis(field, 0, -1)), features.normalization)
         for earlier, old_maps, old_z in recent:

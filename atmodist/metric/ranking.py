@@ -29,11 +29,11 @@ class RankRow:
         measure: Name of the measure.
         statistic: "spearman" or "kendall".
         correlation: With the true lag, over all pairs.
-        low: Lower end of the confidence interval.
-        high: Upper end.
+        low: Lower end of the confidence interval; None where data are too few for one.
+        high: Upper end, or None.
         difference: Correlation minus that of l2.
-        difference_low: Lower end of its confidence interval.
-        difference_high: Upper end.
+        difference_low: Lower end of its confidence interval, or None.
+        difference_high: Upper end, or None.
         num_pairs: Pairs.
         num_base_times: Base times, the units that are resampled.
         block_length: Base times in a block.
@@ -43,11 +43,11 @@ class RankRow:
     measure: str
     statistic: RankStatistic
     correlation: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     difference: float
-    difference_low: float
-    difference_high: float
+    difference_low: float | None
+    difference_high: float | None
     num_pairs: int
     num_base_times: int
     block_length: int
@@ -76,8 +76,8 @@ def rank_correlations(
         seed: Of the bootstrap.
 
     Returns:
-        A row for each measure. Intervals are NaN with fewer than two blocks, that is, where
-        nothing can be said.
+        A row for each measure. There are no intervals with fewer than two blocks, where nothing
+        can be said.
     """
     if statistic not in _STATISTICS:
         raise ValueError(f"`statistic` must be one of {', '.join(_STATISTICS)}; got {statistic!r}")
@@ -172,11 +172,11 @@ _STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def _interval(replicates: np.ndarray) -> tuple[float, float]:
-    """Percentile interval; NaN without replicates."""
+def _interval(replicates: np.ndarray) -> tuple[float, float] | tuple[None, None]:
+    """Percentile interval; none without replicates."""
     kept = replicates[np.isfinite(replicates)]
     if not len(kept):
-        return float("nan"), float("nan")
+        return None, None
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(kept, (tail, 1 - tail))
     return float(low), float(high)

@@ -74,7 +74,7 @@ def open_series(path: str | Path, normalization: Normalization) -> Iterator[Fiel
     require_series(path)
     if _is_archive(path):
         with Archive(path) as archive:
-            yield _of_archive(archive, normalization)
+            yield archive_series(archive, normalization)
         return
     from atmodist.ingestion.opening import open_dataset
 
@@ -137,7 +137,12 @@ def _is_archive(path: Path) -> bool:
         return False
 
 
-def _of_archive(archive: Archive, normalization: Normalization) -> FieldSeries:
+def archive_series(archive: Archive, normalization: Normalization) -> FieldSeries:
+    """The fields of an open archive, with the channels and units of a normalisation.
+
+    Raises:
+        ValueError: If it lacks a channel, or one has other units.
+    """
     names = [channel.name for channel in archive.channels]
     missing = [name for name in normalization.channels if name not in names]
     if missing:
@@ -163,7 +168,8 @@ def _of_dataset(path: Path, dataset: Any, normalization: Normalization) -> Field
     import xarray as xr
 
     try:
-        fields = labelled.recognised(xr.decode_cf(dataset), normalization)
+        decoded = xr.decode_cf(dataset)
+        fields = labelled.recognised(decoded, normalization)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     array = fields.array.squeeze([d for d in fields.array.dims[:-3] if fields.array.sizes[d] == 1])
@@ -174,7 +180,7 @@ def _of_dataset(path: Path, dataset: Any, normalization: Normalization) -> Field
         )
     if array.ndim == 3:
         array = array.expand_dims("time")
-    times, seconds, calendar = _times(array)
+    times, seconds, calendar = _times(_time_values(array, decoded))
 
     def read(step: int) -> np.ndarray:
         return fields.orientation.apply(array.isel({array.dims[0]: step}).values)
@@ -187,14 +193,36 @@ def _of_dataset(path: Path, dataset: Any, normalization: Normalization) -> Field
     return FieldSeries(path, fields.grid, times, dated, seconds, read, channels, calendar)
 
 
-def _times(array: Any) -> tuple[tuple[str, ...], np.ndarray | None, str]:
+def _time_values(array: Any, dataset: Any) -> np.ndarray:
+    """Dates of the fields, from whatever variable of the file tells them; else their numbers.
+
+    A forecast is known by the time that it is valid at, and a file of one field may have its time
+    as a scalar beside it.
+    """
+    dim, count = array.dims[0], array.sizes[array.dims[0]]
+    named = {name: dataset[name] for name in ("valid_time", dim, "time") if name in dataset}
+    standard = {
+        name: variable
+        for name, variable in dataset.variables.items()
+        if variable.attrs.get("standard_name") == "time"
+    }
+    for variable in (named | standard).values():
+        fits = variable.dims == (dim,) if count > 1 else variable.size == 1
+        if fits and _are_dates(values := variable.values.reshape(count)):
+            return np.asarray(values)
+    return np.arange(count)
+
+
+def _are_dates(values: np.ndarray) -> bool:
+    return np.issubdtype(values.dtype, np.datetime64) or hasattr(values[0], "isoformat")
+
+
+def _times(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray | None, str]:
     """Times in words, in seconds where there are dates, and their calendar."""
-    dim = array.dims[0]
-    values = array[dim].values if dim in array.coords else np.arange(array.sizes[dim])
     if np.issubdtype(values.dtype, np.datetime64):
         seconds = values.astype("datetime64[s]")
         return tuple(map(str, seconds)), seconds.astype(np.int64), "standard"
-    if len(values) and hasattr(values[0], "isoformat"):
+    if _are_dates(values):
         from cftime import date2num
 
         calendar = str(values[0].calendar)

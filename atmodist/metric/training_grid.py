@@ -7,13 +7,16 @@ from, whose grid is exact. If the archive is gone, the records still say in word
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.outputs import read_json
+
+if TYPE_CHECKING:
+    from atmodist.records.record_set import RecordSet
 
 _MANIFEST = "manifest.json"
 _WORDS = re.compile(r"(\d+) x (\d+) ([a-z-]+) \(.*, ([0-9.e+-]+)E\.\..*\)")  # str(grid)
@@ -31,9 +34,13 @@ def training_grid(run_folder: str | Path) -> Grid | None:
     if folder is None:
         return None
     try:
-        records = open_records(folder)
+        return grid_of_records(open_records(folder))
     except (OSError, ValueError):
         return None
+
+
+def grid_of_records(records: "RecordSet") -> Grid | None:
+    """The grid of the archive that records were drawn from; None if nothing tells it."""
     archive = _recorded(Path(records.folder), "archive")
     grid = grid_of_archive(archive) if archive is not None else None
     words = records.metadata.get("grid")

@@ -48,6 +48,7 @@ def test_calibration_comparison_and_figures_lie_beside_the_encoder(run, capsys):
     assert calibration.step_seconds == 10_800
     assert calibration.normalization == normalization().identity
     assert calibration.source["num_pairs"] == 40
+    assert (calibration.extent.kind, calibration.extent.shape) == ("patches", (32, 32))
     assert calibration.curve("stage1").lag_hours.tolist() == [3.0, 6.0, 9.0, 12.0]
     manifest = json.loads((run / "calibration.manifest.json").read_text())
     assert len(manifest["inputs"]) == 2
@@ -108,5 +109,85 @@ def test_whole_fields_of_an_archive_have_a_calibration_of_their_own(run, tmp_pat
     assert f"whole fields of {archive}" in capsys.readouterr().out
     calibration = Calibration.load(run / "calibration.json")
     assert calibration.curve("stage1").lag_hours.tolist() == [3.0, 6.0, 9.0]
+    assert (calibration.extent.kind, calibration.extent.shape) == ("whole fields", (32, 64))
     assert main([*arguments, "--start", "2000-01-01"]) == 2
     assert "no step between 2000-01-01 and the end" in capsys.readouterr().err
+
+
+@pytest.fixture
+def package(run, tmp_path):
+    """An encoder package without a calibration."""
+    from atmodist.metric.package import save_package
+
+    save_package(run, tmp_path / "package")
+    return tmp_path / "package"
+
+
+def calibrate_package(package, *arguments):
+    records = str(package.parent / "records")
+    return main([str(package), "--records", records, "--compare", "false", *arguments])
+
+
+def test_a_package_is_calibrated_and_stays_a_package(package):
+    from atmodist.metric.package import load_package
+
+    assert "Calibrated: no" in (package / "README.md").read_text()
+    for num_pairs in (40, 30):  # the second replaces the first
+        assert calibrate_package(package, "--max_pairs", str(num_pairs)) == 0
+        found = load_package(package)
+        assert found.calibration.source["num_pairs"] == num_pairs
+        assert found.manifest["calibrated"]
+        assert found.manifest["calibration"]["fields"] == "patches of 32 x 32 points"
+        assert "Calibrated: yes, on patches of 32 x 32" in (package / "README.md").read_text()
+
+
+def test_a_card_that_was_edited_is_left_alone(package):
+    from atmodist.metric.package import load_package
+
+    (package / "README.md").write_text("my own words")
+    assert calibrate_package(package) == 0
+    assert load_package(package).calibration is not None
+    assert (package / "README.md").read_text() == "my own words"
+
+
+def test_a_package_whose_calibrating_was_killed_is_refused_until_it_is_done_again(
+    package, monkeypatch
+):
+    from atmodist.metric.package import FORMAT, load_package
+
+    def killed(*_arguments):
+        raise KeyboardInterrupt
+
+    assert calibrate_package(package, "--max_pairs", "30") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(type(FORMAT), "update_manifest", killed)
+        assert calibrate_package(package) == 130
+    with pytest.raises(ValueError, match=r"is not .*\(`atmodist calibrate` mends it"):
+        load_package(package)
+    assert calibrate_package(package) == 0
+    assert load_package(package).calibration.source["num_pairs"] == 40
+
+
+def test_a_package_of_the_hub_is_to_be_fetched_first(capsys):
+    assert main(["hf://someone/ruler"]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "hf download someone/ruler --local-dir FOLDER" in error
+
+
+def test_a_calibration_of_other_weights_is_refused_and_made_anew(run):
+    from atmodist.learning.saving import load_network, save_network
+    from atmodist.metric.package import load_package, save_package
+
+    assert main([str(run), "--compare", "false"]) == 0
+    network = load_network(run / "encoder.keras")
+    save_network(network, run / "encoder.keras")  # other bytes, the same weights
+    assert load_package(run).calibration is not None
+    network.set_weights([1.1 * weight for weight in network.get_weights()])
+    save_network(network, run / "encoder.keras")
+    for use in (load_package, lambda path: save_package(path, run.parent / "made")):
+        with pytest.raises(ValueError, match=f"other weights .*`atmodist calibrate {run}`"):
+            use(run)
+    assert not (run.parent / "made").exists()
+    assert load_package(run, calibrated=False).calibration is None
+    assert main([str(run), "--compare", "false"]) == 0
+    assert load_package(run).calibration is not None

@@ -10,6 +10,7 @@ from atmodist.fields.grid import make_grid
 from atmodist.learning.saving import save_network
 from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.distance import load_metric
+from atmodist.metric.extent import Extent
 from atmodist.metric.lag_curve import LagCurve
 from atmodist.outputs import read_json, write_json
 from tests.cli.mistakes import mistake
@@ -144,6 +145,42 @@ def test_hours_are_told_where_there_is_a_calibration(a, tmp_path):
     for row in table(out):
         hours = calibration.hours(float(row["distance"]), "stage2")
         assert [float(row[f"hours{s}"]) for s in ("", "_low", "_high")] == [float(h) for h in hours]
+
+
+def test_hours_that_nobody_measured_lie_beyond_those_measured(a, tmp_path, capsys):
+    run = write_run(tmp_path / "run")
+    tiny = np.array([1e-9, 2e-9])
+    curve = LagCurve(lag_hours=[3, 6], median=tiny, quantile16=tiny, quantile84=tiny, mean=tiny)
+    calibration = Calibration(
+        step_seconds=STEP,
+        stages={"stage2": StageCalibration(alpha=4.0, curve=curve)},
+        extent=Extent.of_fields(GRID),
+    )
+    calibration.save(run / "calibration.json")
+    assert main([str(a), "--lag", "1", "--metric", str(run)]) == 0
+    out, err = capsys.readouterr()
+    assert "inf" not in out
+    assert "as states beyond 6 h apart (median)" in out
+    assert "  beyond 6" in out.splitlines()[1]
+    assert "warning" not in err
+
+
+def test_fields_unlike_those_calibrated_are_warned_of(a, tmp_path, capsys):
+    run = write_run(tmp_path / "run")
+    one = np.ones(1)
+    curve = LagCurve(lag_hours=[3], median=one, quantile16=one, quantile84=one, mean=one)
+    calibration = Calibration(
+        step_seconds=STEP,
+        stages={"stage2": StageCalibration(alpha=4.0, curve=curve)},
+        extent=Extent.of_patches((4, 4), make_grid("regular", 7)),
+    )
+    calibration.save(run / "calibration.json")
+    assert main([str(a), "--lag", "1", "--metric", str(run)]) == 0
+    found = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(found) == 2
+    assert "calibrated on patches of 4 x 4 points (120 x 120 degrees)" in found[0]
+    assert "`atmodist calibrate RUN --archive ARCHIVE`" in found[0]
+    assert "the encoder was trained on 30 x 30 degrees" in found[1]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
+import shutil
 import sys
+from types import SimpleNamespace
 
 import h5py
 import pytest
 import xarray as xr
 
 from atmodist.cli.embed import main
+from atmodist.outputs import read_json, write_json
 from atmodist.synthetic import generate_archive
 from tests.learning.sources import MICRO, normalization
 
@@ -18,6 +21,7 @@ def folder(tmp_path):
     (tmp_path / "run").mkdir()
     save_network(residual_encoder(MICRO.spec, (32, 32, 2)), tmp_path / "run" / "encoder.keras")
     normalization().save(tmp_path / "run" / "normalization.json")
+    write_json(tmp_path / "run/manifest.json", {"normalization": normalization().identity})
     return tmp_path
 
 
@@ -52,6 +56,42 @@ def test_a_folder_of_somebody_else_is_not_replaced(folder, capsys):
     assert command(folder, "--output", str(folder / "era5.zarr")) == 2
     assert "atmodist embed did not make, and will not be replaced" in capsys.readouterr().err
     assert (folder / "era5.zarr" / "chunk").is_file()
+
+
+def test_only_what_it_made_is_replaced(folder, capsys):
+    assert command(folder) == 0
+    assert command(folder, "--content", "maps") == 0
+    with h5py.File(folder / "emb.h5") as file:
+        assert "stage1" in file
+    others = {"text.h5": b"a text", "empty.h5": b""}
+    others["fields.h5"] = (folder / "archive.h5").read_bytes()
+    for name, content in others.items():
+        (folder / name).write_bytes(content)
+        capsys.readouterr()
+        assert command(folder, "--output", str(folder / name)) == 2
+        (error,) = capsys.readouterr().err.splitlines()
+        assert f"{name} is a file that atmodist embed did not make" in error
+        assert (folder / name).read_bytes() == content
+
+
+def test_a_normalisation_of_another_run_is_refused(folder, capsys):
+    normalization(std=(6e-5, 6e-5)).save(folder / "run" / "normalization.json")
+    assert command(folder) == 2
+    assert "the encoder was trained with normalization" in capsys.readouterr().err
+    assert not (folder / "emb.h5").exists()
+
+
+def test_an_encoder_of_the_hub_is_fetched(folder, monkeypatch):
+    def snapshot_download(repository, *, local_dir, **_options):
+        assert repository == "someone/ruler"
+        shutil.copytree(folder / "run", local_dir, dirs_exist_ok=True)
+
+    stand_in = SimpleNamespace(snapshot_download=snapshot_download)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", stand_in)
+    assert command(folder, "--metric", "hf://someone/ruler") == 0
+    manifest = read_json(folder / "emb.h5.manifest.json")
+    assert manifest["weights"].startswith("sha256:")
+    assert manifest["config"]["metric"] == "hf://someone/ruler"
 
 
 def test_without_zarr_the_extra_is_named_before_anything_is_computed(folder, capsys, monkeypatch):

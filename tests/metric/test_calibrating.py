@@ -82,6 +82,7 @@ def test_whole_fields_are_calibrated_on_whole_fields(tmp_path):
     from atmodist.learning.saving import save_network
     from atmodist.metric.calibrating import calibrate_fields
     from atmodist.metric.features import StageFeatures
+    from atmodist.outputs import write_json
     from atmodist.synthetic import generate_archive
     from tests.learning.sources import MICRO, normalization
 
@@ -90,9 +91,11 @@ def test_whole_fields_are_calibrated_on_whole_fields(tmp_path):
     encoder = residual_encoder(MICRO.spec, (32, 32, 2))
     save_network(encoder, tmp_path / "encoder.keras")
     normalization().save(tmp_path / "normalization.json")
+    write_json(tmp_path / "manifest.json", {"normalization": normalization().identity})
     result = calibrate_fields(tmp_path, path, max_label=2, start="1970-01-01T03")
     assert result.source["num_pairs"] == 4 + 3
     assert result.curve("stage1").lag_hours.tolist() == [3.0, 6.0]
+    assert (result.extent.kind, result.extent.shape) == ("whole fields", (16, 32))
     features = StageFeatures(encoder, normalization())
     with Archive(path) as archive:
         maps = [features.field(archive.read(i), archive.grid)["stage1"] for i in range(1, 6)]
@@ -104,3 +107,7 @@ def test_whole_fields_are_calibrated_on_whole_fields(tmp_path):
     ]
     distances = np.sqrt(result.alpha("stage1") * np.array(losses))
     assert_allclose(result.curve("stage1").median[1], np.median(distances), rtol=1e-5)
+    other = normalization(std=(3e-5, 3e-5))  # sound, but not what the encoder was trained with
+    other.save(tmp_path / "normalization.json")
+    with pytest.raises(ValueError, match=f"normalization.json is {other.identity}"):
+        calibrate_fields(tmp_path, path, max_label=2)

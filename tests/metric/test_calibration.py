@@ -10,6 +10,7 @@ from atmodist.metric.calibration import (
     StageCalibration,
     normalized_weights,
 )
+from atmodist.metric.extent import Extent
 from tests.metric.test_lag_curve import curve
 
 
@@ -49,10 +50,14 @@ def test_impossible_weights_are_refused(weights):
 
 
 def test_round_trip(tmp_path):
-    made = calibration(normalization="abc", source={"split": "evaluation"})
+    extent = Extent(kind="patches", shape=(32, 64), spacing_degrees=(1.0, 1.25))
+    made = calibration(
+        normalization="abc", weights="sha256:0", extent=extent, source={"split": "evaluation"}
+    )
     made.save(tmp_path / "calibration.json")
     loaded = Calibration.load(tmp_path / "calibration.json")
     assert loaded.as_dict() == made.as_dict()
+    assert loaded.extent == extent
     assert_array_equal(np.stack(loaded.hours(1.3, "stage2")), np.stack(made.hours(1.3, "stage2")))
 
 
@@ -82,6 +87,8 @@ def _set(path, value):
         (_set(["format"], "other"), "this is no calibration"),
         (_set(["version"], 2), "version 2 of this format is unknown"),
         (_set(["step_seconds"], 0), "`step_seconds` must be a positive integer; got 0"),
+        (_set(["weights"], 7), "`weights` must be a text; got 7"),
+        (_set(["extent"], {"kind": "halves"}), "the calibration lacks 'shape'"),
         (_set(["stages"], {}), "one stage at least"),
         (_set(["stages", "stage1", "alpha"], -1.0), "`alpha` must be positive"),
         (_set(["stages", "stage1", "alpha"], "1"), "`alpha` must be a number"),

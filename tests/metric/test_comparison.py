@@ -68,6 +68,21 @@ def test_tables_and_figures_are_written(tmp_path):
     assert len(comparison.summary().splitlines()) == 1 + 2 * 4
 
 
+def test_too_few_base_times_for_an_interval_are_said_to_be(tmp_path):
+    measures = made_measures(num_steps=1)
+    comparison = compare(measures, calibrate_measures(measures), num_resamples=5)
+    text = comparison.summary()
+    assert "nan" not in text
+    assert "[—]" in text
+    assert text.endswith(
+        "No intervals: 1 base times hold fewer than two blocks of 1, or one lag alone."
+    )
+    _, ranks = comparison.save(tmp_path)
+    with ranks.open() as file:
+        assert {row["low"] for row in csv.DictReader(file)} == {""}
+    draw_comparison(comparison, tmp_path / "comparison")
+
+
 def test_equal_fields_have_an_infinite_psnr_and_a_figure_all_the_same(tmp_path):
     measures = made_measures()
     measures.pixel["psnr"][measures.label == 1] = np.inf

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -113,6 +114,16 @@ def test_its_identity_changes_with_what_changes_numbers_and_survives_saving(enco
     assert len({loss.identity, *(other.identity for other in others)}) == 4
 
 
+def test_its_identity_tells_normalisations_apart_where_they_are_applied(encoder):
+    ours, theirs = made_normalization(), dataclasses.replace(made_normalization(), alpha=0.3)
+    physical = [
+        ContentLoss(encoder, inputs="physical", normalization=n).identity for n in (ours, theirs)
+    ]
+    assert physical[0] != physical[1]
+    normalized = [ContentLoss(encoder, normalization=n).identity for n in (None, ours, theirs)]
+    assert len(set(normalized)) == 1
+
+
 def test_it_is_saved_with_what_it_trains_and_loads_in_safe_mode(tmp_path, encoder):
     a, b = patches()
     loss = ContentLoss(
@@ -165,6 +176,7 @@ def test_wrong_shapes_are_refused(encoder):
         ContentLoss(encoder)(np.zeros((1, 32, 32, 3)), np.zeros((1, 32, 32, 2)))
 
 
+@pytest.mark.slow
 def test_the_example_trains_under_pytorch():
     pytest.importorskip("torch")
     example = Path(__file__).parents[2] / "examples" / "content_loss_torch.py"

@@ -1,7 +1,9 @@
+import dataclasses
 import math
 import pickle
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from atmodist.fields.grid import Grid, make_grid
 from atmodist.learning.saving import save_network
 from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.distance import Metric
+from atmodist.metric.extent import Extent
 from atmodist.metric.features import StageFeatures
 from atmodist.metric.lag_curve import LagCurve
 from atmodist.outputs import write_json
@@ -46,6 +49,7 @@ def calibrated(features):
     calibration = Calibration(
         step_seconds=10_800,
         stages={s: StageCalibration(alpha=alpha, curve=curve) for s, alpha in stages.items()},
+        extent=Extent.of_fields(GRID),
     )
     return Metric(features, calibration=calibration, grid=GRID)
 
@@ -233,13 +237,44 @@ def test_scales_and_hours_come_from_the_calibration(metric, calibrated):
     found = calibrated.hours(labelled(np.stack([a, b])), labelled(b), stages="stage1")
     assert set(found) == {"hours", "low", "high"}
     assert found.hours.values.tolist() == [hours, 0.0]
-    assert found.hours.units == "h"
+    for values in found.values():
+        assert values.units == "h"
+        assert values.long_name.startswith("equivalent hours")
+    assert set(found.attrs) == {"comment"}
     assert "calibrated" in str(calibrated)
     assert "uncalibrated" in str(metric)
     with pytest.raises(ValueError, match="not calibrated, so that distances cannot be read"):
         metric.hours(a, b)
     with pytest.raises(ValueError, match="were not calibrated"):
         calibrated.hours(a, b, stages=BOTH)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_hours_of_fields_unlike_those_calibrated_are_warned_of_once(features, calibrated, named):
+    curves = calibrated.calibration
+    a, b = map(labelled, made_fields(GRID, 2)) if named else made_fields(GRID, 2)
+
+    def warned(calibration, grid=GRID):
+        metric = Metric(features, calibration=calibration, grid=grid)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            options = {} if named else {"grid": GRID}
+            metric.hours(a, b, **options)
+            metric.hours(a, b, **options)
+        assert all(warning.filename == __file__ for warning in caught)
+        return [str(warning.message) for warning in caught]
+
+    assert warned(curves) == []
+    patches = dataclasses.replace(curves, extent=Extent.of_patches((8, 8), GRID))
+    (text,) = warned(patches)
+    assert text.startswith("the distance is calibrated on patches of 8 x 8 points (90 x 90 degrees")
+    (text,) = warned(dataclasses.replace(curves, extent=None))
+    assert "does not say whether it was made of patches or of whole fields" in text
+    (text,) = warned(curves, grid=make_grid("regular", 33, 64))
+    assert "have a spacing of 11.25 x 11.25 degrees; the encoder was trained on 5.625" in text
+    coarse = dataclasses.replace(curves, extent=Extent.of_fields(make_grid("regular", 9, 16)))
+    (text,) = warned(coarse, grid=None)
+    assert "trained on 22.5 x 22.5 degrees" in text
 
 
 def test_one_channel_without_a_channel_axis():

@@ -211,5 +211,34 @@ def test_other_channels_are_refused(archive, features, tmp_path):
         log_mean=ours.log_mean,
         log_std=ours.log_std,
     )
-    with pytest.raises(ValueError, match="the encoder was trained with"):
+    with pytest.raises(ValueError, match=r"archive\.h5 lacks u, v; it has divergence, vorticity"):
         embed_archive(archive, StageFeatures(features.encoder, other), tmp_path / "emb.h5")
+
+
+def test_channels_come_in_the_order_of_the_encoder(features, tmp_path):
+    from atmodist.fields.archive import DIVERGENCE, VORTICITY
+    from tests.samples.archives import hourly, write_archive
+
+    orders = {"dv.h5": (DIVERGENCE, VORTICITY), "vd.h5": (VORTICITY, DIVERGENCE)}
+    for name, channels in orders.items():
+        write_archive(tmp_path / name, seconds=hourly(2), channels=channels)
+    with h5py.File(tmp_path / "dv.h5") as file, h5py.File(tmp_path / "vd.h5", "a") as swapped:
+        swapped["data"][...] = file["data"][...][::-1]
+    found = []
+    for name in orders:
+        with Archive(tmp_path / name) as archive:
+            output = embed_archive(archive, features, tmp_path / f"emb-{name}")
+            found.append(read_embedding(output)[0])
+    assert_array_equal(*found)
+
+
+def test_a_field_that_is_not_complete_leaves_nothing_to_go_on_with(archive, features, tmp_path):
+    copy = shutil.copy(archive.path, tmp_path / "copy.h5")
+    with h5py.File(copy, "a") as file:
+        file["data"][1, 3, 2, 2] = np.nan
+    with (
+        Archive(copy) as broken,
+        pytest.raises(ValueError, match=r"copy\.h5: 1 of 512 .* vorticity at 1970-01-01T09"),
+    ):
+        embed_archive(broken, features, tmp_path / "emb.h5")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["copy.h5"]

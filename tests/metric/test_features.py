@@ -113,6 +113,18 @@ def test_a_constant_field_has_constant_features_up_to_the_poles(encoder):
     close(found, {s: np.broadcast_to(v[:1, :1], v.shape) for s, v in found.items()})
 
 
+def test_a_wind_across_the_pole_goes_on_beyond_it(encoder):
+    """A uniform wind across a pole, in components along circles of latitude and meridians."""
+    grid = make_grid("cell-centred", 32, 64)
+    normalization = made_normalization(("eastward_wind", "northward_wind"))
+    features = StageFeatures(encoder, normalization, polar_margin=32)
+    longitude = np.radians(grid.longitude)
+    wind = 3e-5 * np.stack([-np.sin(longitude), np.cos(longitude)]).astype(np.float32)
+    field = np.repeat(wind[:, None], 32, axis=1)
+    found = features.field(field, grid)
+    close(found, {s: np.broadcast_to(v[:1], v.shape) for s, v in found.items()})
+
+
 @pytest.mark.parametrize("columns", [64, 66])
 @pytest.mark.parametrize("regional", [False, True])
 def test_bands_of_latitude_give_what_the_whole_gives(encoder, features, columns, regional):

@@ -38,5 +38,45 @@ def test_scores_are_those_of_the_task():
     assert "metrics:" not in card
 
 
+GRID = {"latitude": [90, 0, -90], "longitude": [0, 180]}
+OF_PATCHES = {"kind": "patches", "fields": "patches of 32 x 32 points", "max_hours": 18.0}
+
+
+@pytest.mark.parametrize("grid", [None, GRID])
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_the_code_on_the_card_runs(monkeypatch, grid, calibrated):
+    facts = {"calibrated": calibrated, "calibration": OF_PATCHES if calibrated else None}
+    card = model_card("made", manifest(grid=grid, **facts))
+    code = card.split("```python\n")[1].split("```")[0]
+    calls = []
+
+    class Metric:
+        def __call__(self, _a, _b, grid="that of the package"):
+            calls.append(("distance", grid))
+
+        def hours(self, _a, _b, grid="that of the package"):
+            calls.append(("hours", grid))
+            return 1, 2, 3
+
+        def map(self, _a, _b, grid="that of the package"):
+            calls.append(("map", grid))
+
+    monkeypatch.setattr("atmodist.load_metric", lambda _path: Metric())
+    names = {"field_a": 1, "field_b": 2, "latitude": [90, 0, -90], "longitude": [0, 180]}
+    exec(code, names)  # noqa: S102
+    assert [name for name, _ in calls] == ["distance", *["hours"] * calibrated, "map"]
+    assert all((given == "that of the package") == (grid is not None) for _, given in calls)
+
+
+def test_a_card_says_what_was_calibrated():
+    card = model_card("made", manifest(calibrated=True, calibration=OF_PATCHES))
+    assert (
+        "Calibrated: yes, on patches of 32 x 32 points; distances of such patches, not of whole "
+        "fields, can be read as equivalent hours, up to 18 h" in card
+    )
+    whole = {"kind": "whole fields", "fields": "whole fields of 3 x 2 points", "max_hours": 18.0}
+    assert "not of whole" not in model_card("made", manifest(calibrated=True, calibration=whole))
+
+
 def test_what_was_not_recorded_is_not_claimed():
     assert "## Training\n\nNot recorded." in model_card("made", manifest())

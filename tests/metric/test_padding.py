@@ -22,6 +22,16 @@ def test_a_global_field_goes_on_to_the_end_of_the_last_stride(plain):
     assert found[:, 0, 0].tolist() == [*range(8, 0, -1), *range(9), 7, 6, 5]
 
 
+def test_beyond_the_poles_lies_another_field_if_one_is_given(plain):
+    grid = make_grid("cell-centred", 8, 16)
+    layout = Layout.of(plain, grid, (4, 4))
+    field = np.random.default_rng(0).normal(size=(8, 16, 1))
+    rows = np.arange(-4, 12)
+    found, same = layout.padded(field, rows, -field), layout.padded(field, rows)
+    np.testing.assert_array_equal(found[4:12], same[4:12])
+    np.testing.assert_array_equal(found[[0, -1]], -same[[0, -1]])
+
+
 def test_a_regional_field_has_zeros_around_it(plain):
     grid = Grid(np.arange(50.0, 45, -1), np.arange(6.0))
     layout = Layout.of(plain, grid, (0, 0))

@@ -1,7 +1,9 @@
+import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.metric.pair_measures import (
     PairMeasures,
     content_losses,
@@ -11,6 +13,7 @@ from atmodist.metric.pair_measures import (
 from tests.cli.test_rplearn_train import write_records
 from tests.learning.sources import normalization
 from tests.metric.test_pixel_measures import fields
+from tests.samples.archives import write_archive
 
 
 def pooled(patches):
@@ -75,6 +78,52 @@ def test_records_of_another_normalisation_are_refused(tmp_path, monkeypatch):
     other = normalization(mean=(1.0, 2.0))
     with pytest.raises(ValueError, match="the encoder was trained with"):
         measure_pairs(pooled, open_records(tmp_path / "records"), other)
+
+
+@pytest.fixture
+def features():
+    from atmodist.metric.features import StageFeatures
+    from tests.metric.encoders import made_encoder, made_normalization
+
+    return StageFeatures(made_encoder(), made_normalization())
+
+
+def fields_measured(features, path):
+    from atmodist.fields.archive import Archive
+    from atmodist.metric.pair_measures import measure_fields
+
+    with Archive(path) as archive:
+        return measure_fields(features, archive, range(4), 2)
+
+
+def test_channels_of_an_archive_are_known_by_their_names(features, tmp_path):
+    from tests.samples.archives import hourly
+
+    ours = write_archive(tmp_path / "dv.h5", seconds=hourly(4))
+    theirs = write_archive(
+        tmp_path / "vd.h5", seconds=hourly(4), channels=(VORTICITY, Channel("t", "K"), DIVERGENCE)
+    )
+    with h5py.File(ours) as file, h5py.File(theirs, "a") as swapped:
+        swapped["data"][0], swapped["data"][2] = file["data"][1], file["data"][0]
+    expected, found = (fields_measured(features, path) for path in (ours, theirs))
+    for stage in expected.stages:
+        assert_allclose(found.content[stage], expected.content[stage], rtol=1e-12)
+    assert_allclose(found.pixel["l2"], expected.pixel["l2"], rtol=1e-12)
+
+
+def test_fields_in_other_units_or_with_holes_are_named(features, tmp_path):
+    from tests.samples.archives import hourly
+
+    wrong = write_archive(
+        tmp_path / "a.h5", seconds=hourly(4), channels=(DIVERGENCE, Channel("vorticity", "1e-5/s"))
+    )
+    with pytest.raises(ValueError, match="vorticity is in '1e-5/s'"):
+        fields_measured(features, wrong)
+    broken = write_archive(tmp_path / "b.h5", seconds=hourly(4))
+    with h5py.File(broken, "a") as file:
+        file["data"][1, 2, 3, 4] = np.nan
+    with pytest.raises(ValueError, match=r"b\.h5: 1 of 312 values of vorticity at 1970-01-01T06"):
+        fields_measured(features, broken)
 
 
 def test_an_empty_or_ragged_table_is_refused():

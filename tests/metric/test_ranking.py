@@ -115,7 +115,7 @@ def test_one_base_time_gives_no_interval():
     measures = made_measures(num_steps=1, per_step=100)
     row = rows_of(measures, num_resamples=10)["learned"]
     assert np.isfinite(row.correlation)
-    assert np.isnan([row.low, row.high, row.difference_low]).all()
+    assert (row.low, row.high, row.difference_low, row.difference_high) == (None,) * 4
 
 
 @pytest.mark.parametrize(

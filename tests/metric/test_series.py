@@ -62,6 +62,19 @@ def test_wrong_units_are_refused(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("beside", [{}, {"time": np.datetime64("2018-10-14", "ns")}])
+def test_one_field_has_the_time_that_it_is_valid_at(tmp_path, beside):
+    grid = make_grid("regular", 5)
+    coordinates = {"latitude": grid.latitude, "longitude": grid.longitude}
+    coordinates |= {"valid_time": np.datetime64("2018-10-15T12", "ns"), **beside}
+    variable = (("latitude", "longitude"), np.ones(grid.shape, np.float32))
+    dataset = xr.Dataset({"vorticity": variable}, coordinates)
+    dataset.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    with open_series(tmp_path / "a.nc", made_normalization(("vorticity",))) as found:
+        assert found.times == ("2018-10-15T12:00:00",)
+        assert found.is_dated
+
+
 @pytest.mark.parametrize("calendar", ["standard", "noleap"])
 def test_netcdf_tells_channels_times_and_calendar(tmp_path, calendar):
     grid = make_grid("regular", 5)
