@@ -1,4 +1,7 @@
-"""What a path contains, in words: an archive, records, a network, a normalisation, a manifest."""
+"""What a path contains, in words: an archive, records, a network, a normalisation, a manifest.
+
+Kinds of records, and layers of networks, are known once the modules that define them are imported.
+"""
 
 from pathlib import Path
 
@@ -7,7 +10,8 @@ import h5py
 from atmodist.fields.archive import Archive
 from atmodist.learning import checkpoints
 from atmodist.outputs import read_json
-from atmodist.records.record_set import SIDECAR, RecordSet, open_records
+from atmodist.records.record_set import SIDECAR, RecordSet
+from atmodist.records.sharded import REFERENCE_NAME, ShardedRecords
 from atmodist.samples.normalization import FORMAT as NORMALIZATION_FORMAT
 from atmodist.samples.normalization import Normalization
 
@@ -39,7 +43,7 @@ def inspect_path(path: str | Path, *, verify: bool = False) -> str:
     if path.suffix == ".json":
         return _inspect_json(path)
     if ".tfrecord" in path.name:
-        return describe_records(open_records(path), verify)
+        return _describe_files(path, verify)
     if h5py.is_hdf5(path):
         return _inspect_archive(path, verify)
     raise ValueError(
@@ -53,13 +57,13 @@ def has_networks(path: str | Path) -> bool:
     return path.suffix == NETWORK_SUFFIX or any(path.glob(f"*{NETWORK_SUFFIX}"))
 
 
-def describe_records(records: RecordSet, verify: bool) -> str:
+def describe_records(records: ShardedRecords, verify: bool) -> str:
     """What a set of records holds, one line for each fact."""
+    noun = "pairs" if isinstance(records, RecordSet) else "records"
     lines = [
         f"records   {records.folder}",
         f"dataset   {records.dataset} {records.version}, compression {records.compression}",
-        f"pairs     2 patches of {' x '.join(map(str, records.shape))} "
-        f"({', '.join(records.channels)}), labels 1..{records.max_label}",
+        *_about_patches(records),
         f"normal.   {records.normalization or 'unknown'}",
     ]
     for split, shards in records.splits.items():
@@ -69,17 +73,33 @@ def describe_records(records: RecordSet, verify: bool) -> str:
         period = records.metadata.get("periods", {}).get(split)
         times = f", {period['start']} .. {period['end']}" if period else ""
         files = f"{len(shards)} shard{'' if len(shards) == 1 else 's'}"
-        lines.append(f"{split:<9} {number} pairs in {files}, {size:,.1f} MB{times}")
+        lines.append(f"{split:<9} {number} {noun} in {files}, {size:,.1f} MB{times}")
     if "grid" in records.metadata:
         lines.append(f"grid      {records.metadata['grid']}")
     if records.metadata.get("step_seconds"):
-        lines.append(f"step      {records.metadata['step_seconds']} s (label 1)")
+        label = " (label 1)" if isinstance(records, RecordSet) else ""
+        lines.append(f"step      {records.metadata['step_seconds']} s{label}")
     if verify:
         damage = [str(error) for error in records.find_damage()]
         if damage:
             raise ValueError("; ".join(damage))
         lines.append("verified  every record is intact")
     return "\n".join(lines)
+
+
+def _about_patches(records: ShardedRecords) -> list[str]:
+    """What a record is; of kinds other than pairs, whatever they say of themselves."""
+    patch = f"{' x '.join(map(str, records.shape))} ({', '.join(records.channels)})"
+    if isinstance(records, RecordSet):
+        return [f"pairs     2 patches of {patch}, labels 1..{records.max_label}"]
+    lines = [f"kind      {records.kind.replace('_', ' ')}", f"patches   {patch}"]
+    if records.normalization is None:
+        return lines  # bare files do not say what they are
+    facts = {k: v for k, v in records.facts().items() if k not in ("channels", "normalization")}
+    for name, value in facts.items():
+        told = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+        lines.append(f"{name:<9} {'none' if told == '' else told}")
+    return lines
 
 
 def describe_network(path: Path) -> str:
@@ -116,13 +136,40 @@ def _inspect_folder(path: Path, verify: bool) -> str:
     networks = sorted(path.glob(f"*{NETWORK_SUFFIX}"))
     if networks:
         return _describe_networks(networks, verify)
-    if any(path.glob("*.tfrecord*")) or any(path.glob(f"**/{SIDECAR}")):
-        return describe_records(open_records(path), verify)
+    sets = [path / SIDECAR] if (path / SIDECAR).is_file() else sorted(path.glob(f"**/{SIDECAR}"))
+    if any(path.glob("*.tfrecord*")) and path / SIDECAR not in sets:
+        return _describe_files(path, verify)
+    if sets:
+        found = [_kind_of(sidecar).load(sidecar.parent) for sidecar in sets]
+        return "\n\n".join(describe_records(records, verify) for records in found)
     if place := checkpoints.latest(path):
         return _describe_unfinished_run(path, *place)
     if (path / checkpoints.LOCK).is_file():
         return f"run       {path}, without a checkpoint so far: it begins anew when it is run again"
     raise ValueError(f"{path} holds neither records nor networks")
+
+
+def _describe_files(path: Path, verify: bool) -> str:
+    """A file of records, or a folder of them without `records.json`."""
+    sidecar = path.parent / SIDECAR
+    if path.is_file() and sidecar.is_file():
+        return describe_records(_kind_of(sidecar).open(path), verify)
+    names = [path.name] if path.is_file() else [file.name for file in path.glob("*.tfrecord*")]
+    tasks = {match["task"] for name in names if (match := REFERENCE_NAME.fullmatch(name))}
+    kinds = [kind for kind in ShardedRecords.__subclasses__() if tasks == {kind.task}]
+    return describe_records((kinds or [RecordSet])[0].open(path), verify)
+
+
+def _kind_of(sidecar: Path) -> type[ShardedRecords]:
+    """The class of the records that `records.json` describes."""
+    content = read_json(sidecar)
+    name = content.get("kind", RecordSet.kind) if isinstance(content, dict) else RecordSet.kind
+    for kind in ShardedRecords.__subclasses__():
+        if kind.kind == name:
+            return kind
+    raise ValueError(
+        f"{sidecar.parent} holds records of the kind {name!r}, which is not known here"
+    )
 
 
 def _describe_networks(networks: list[Path], verify: bool) -> str:
@@ -136,14 +183,17 @@ def _describe_networks(networks: list[Path], verify: bool) -> str:
 
 def _describe_unfinished_run(path: Path, epoch: int, step: int | None) -> str:
     state = checkpoints.load_state(path, epoch, step, required=("config", "epoch"))
-    counts = [state["config"].get(name) or 0 for name in ("warmup_epochs", "epochs")]
+    config = state["config"]
+    phases = ("warmup_epochs", "pretraining_epochs", "epochs")
+    counts = [config.get(name) or 0 for name in phases]
     done = f"{state['epoch']} of {sum(counts)} epochs" + (f" and {step} steps" if step else "")
     lines = [f"run       {path}, not finished: {done} so far"]
-    if task := state["config"].get("task"):
+    if task := config.get("task"):
         lines.append(f"task      {task}")
     if (path / BEST).is_file():
         lines.append(_describe_best(path / BEST))
-    lines.append("next      run the same rplearn-train again to go on")
+    command = "phire-train" if "pretraining_epochs" in config else "rplearn-train"
+    lines.append(f"next      run the same {command} again to go on")
     return "\n".join(lines)
 
 

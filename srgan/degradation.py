@@ -84,8 +84,32 @@ def block_weights(row_areas: np.ndarray, factor: int) -> np.ndarray:
     return areas / np.repeat(means, lengths, axis=-1)
 
 
+def check_seamless(grid: Grid, factor: int) -> None:
+    """Raises `ValueError` if the last column of blocks around the globe would be a partial one.
+
+    The coarse grid would not be periodic then, and what is made from it not either.
+    """
+    columns = grid.shape[1]
+    if grid.is_periodic and columns % factor:
+        raise ValueError(
+            f"{columns} columns around the globe are no multiple of the factor {factor}, so that "
+            "coarse fields would have a seam; choose another factor"
+        )
+
+
 def coarse_grid(grid: Grid, factor: int) -> Grid:
-    """The grid of what `coarsen` makes: the mean latitude and longitude of each block."""
+    """The grid of what `coarsen` makes: the mean latitude and longitude of each block.
+
+    Raises:
+        ValueError: If it would have a seam, see `check_seamless`, or a single row or column.
+    """
+    check_seamless(grid, factor)
+    if min(grid.shape) <= factor:
+        rows, columns = grid.shape
+        raise ValueError(
+            f"a factor of {factor} leaves a single row or column of {rows} x {columns} points; "
+            "choose a smaller one"
+        )
     means = [
         _sum_blocks(values, factor, axis=0) / _block_lengths(len(values), factor)
         for values in (grid.latitude, grid.longitude)

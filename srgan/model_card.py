@@ -95,7 +95,7 @@ def _training(manifest: Mapping[str, Any]) -> list[str]:
     config = training.get("config") or {}
     config = config if isinstance(config, Mapping) else {}
     facts = {
-        "Content loss": config.get("content_loss"),
+        "Content loss": config.get("content"),
         "Training patches": training.get("num_train"),
         "Evaluation patches": training.get("num_evaluation"),
         "Seed": training.get("seed"),

@@ -23,8 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _inspect(config: InspectConfig) -> str:
     from atmodist.inspection import has_networks, inspect_path
+    from srgan.samples import record_set  # noqa: F401  its kind of records is known then
 
     if has_networks(config.path):
         load_tensorflow()
+        from srgan.networks import layers  # noqa: F401  and these to Keras
 
     return inspect_path(config.path, verify=config.verify)

@@ -33,8 +33,9 @@ class InferConfig:
     grid, to be compared with it."""
     like: str | None = None
     """Archive whose grid the output shall have; by default that which covers the same cells."""
-    channels: list[str] | None = None
-    """Channels to interpolate; by default all of an archive, or divergence and vorticity."""
+    channels: str | list[str] | None = None
+    """Channels to interpolate, as [vorticity,divergence]; by default all of an archive, or
+    divergence and vorticity."""
     members: int = 1
     """Members of an ensemble, each with noise of its own; needs a stochastic generator."""
     seed: int = 0
@@ -58,6 +59,9 @@ class InferConfig:
     settings."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.channels, str):
+            names = [name for name in self.channels.split(",") if name]
+            object.__setattr__(self, "channels", names)
         is_interpolation = self.generator in INTERPOLATIONS
         if is_interpolation and self.factor is None:
             raise ValueError(f"{self.generator} needs a factor, for instance --factor 4")

@@ -73,6 +73,8 @@ class Generator(Restoration):
         self.units = normalization.units
         self.alignment = facts.alignment
         self.is_stochastic = facts.noise_channels > 0
+        self.keeps_means = facts.projection
+        self.is_paired = facts.degradation == "paired"
         self.averaged_with = normalization if facts.degradation == "normalized" else None
         self.static = _checked_static(static, facts)
         self.tile = tile

@@ -11,6 +11,7 @@ from atmodist.fields.grid import Grid
 from atmodist.samples.normalization import Normalization
 from srgan.degradation import Alignment, coarsen
 from srgan.inference.geometry import Refinement
+from srgan.inference.poles import polar_rows, scalars, with_one_value
 
 
 class Restoration(ABC):
@@ -27,6 +28,8 @@ class Restoration(ABC):
         units: Units of the channels; empty where unknown.
         alignment: How coarse grids must lie to fine ones; None where either will do.
         is_stochastic: Whether its output depends on a seed.
+        keeps_means: Whether its block means are the coarse field.
+        is_paired: Whether it was trained with coarse fields of another archive, not block means.
         averaged_with: The normalisation of fields whose block means are what it was trained with;
             None where means are taken in physical units.
         identity: Digest of the files it was loaded from; empty if there are none.
@@ -38,6 +41,8 @@ class Restoration(ABC):
     units: tuple[str, ...]
     alignment: Alignment | None
     is_stochastic: bool = False
+    keeps_means: bool = False
+    is_paired: bool = False
     averaged_with: Normalization | None = None
     identity: str = ""
 
@@ -111,7 +116,9 @@ class Restoration(ABC):
         if not np.isfinite(low).all():
             names = self.channels or tuple(f"channel {i}" for i in range(len(low)))
             check_finite(low, [Channel(name) for name in names], "this time", where)
-        return self._refined(low, refinement, (seed, member, step))
+        high = self._refined(low, refinement, (seed, member, step))
+        self._give_poles_one_value(high, low, refinement)
+        return high
 
     def degraded(self, high: np.ndarray, grid: Grid) -> np.ndarray:
         """Block means of a fine field, as those it was trained with.
@@ -150,6 +157,25 @@ class Restoration(ABC):
         self, low: np.ndarray, refinement: Refinement, key: tuple[int, int, int]
     ) -> np.ndarray:
         """Refines a field whose shape and values have been checked."""
+
+    def _give_poles_one_value(
+        self, high: np.ndarray, low: np.ndarray, refinement: Refinement
+    ) -> None:
+        """Changes a fine field in place; see `poles`."""
+        f, grid = self.factor, refinement.high
+        chosen = scalars(self.channels, len(high))
+        for row in polar_rows(grid):
+            first = row // f * f
+            rows = slice(first, min(first + f, grid.shape[0]))
+            weights = grid.band_areas[rows]
+            if self.averaged_with is not None:
+                weights = np.ones_like(weights)
+            coarse = self.averaged(low[:, row // f : row // f + 1])[chosen, 0]
+            block = self.averaged(high[:, rows])
+            block[chosen] = with_one_value(
+                block[chosen], row - first, weights, coarse if self.keeps_means else None, f
+            )
+            high[:, rows] = self.physical(block)
 
     def _series(
         self, low: np.ndarray, refinement: Refinement, seed: int, member: int

@@ -4,6 +4,7 @@ One field is in memory at a time, beside the activations of one tile. Steps are 
 order by the archive's writer, so that a run which was killed goes on after what it had written.
 """
 
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,7 @@ class InferSummary:
         existed: Whether all was there already, and nothing was done.
         resumed: Steps that were there already, from a run that was killed; of all members.
         notes: What the user should know.
+        next_command: What to run next.
     """
 
     paths: tuple[Path, ...]
@@ -52,6 +54,7 @@ class InferSummary:
     existed: bool
     resumed: int
     notes: tuple[str, ...]
+    next_command: str
 
     def __str__(self) -> str:
         name = str(self.paths[0])
@@ -67,7 +70,7 @@ class InferSummary:
             text += f"; {self.resumed} fields were there already"
         if self.notes:
             text += f"; note: {'; '.join(self.notes)}"
-        return f"{text}\nNext: atmodist inspect {self.paths[0]}"
+        return f"{text}\nNext: {self.next_command}"
 
 
 @dataclass(frozen=True)
@@ -160,8 +163,22 @@ def super_resolve(config: InferConfig) -> InferSummary:
         chosen = TimeAxis(time.seconds[steps.start : steps.stop], time.calendar)
         existed = all(writer.existed for writer in writers)
         return InferSummary(
-            outputs, chosen, source.refinement, existed, resumed, (*notes, *_discarded(writers))
+            outputs,
+            chosen,
+            source.refinement,
+            existed,
+            resumed,
+            (*notes, *_discarded(writers)),
+            _next_command(config),
         )
+
+
+def _next_command(config: InferConfig) -> str:
+    """An evaluation, beside the input if that has the high resolution."""
+    reference = config.input if config.degrade else "<high-resolution archive>"
+    path = Path(config.output)
+    made = path if config.members == 1 else path.with_name(f"{path.stem}-*{path.suffix}")
+    return f"phire-eval {reference} --candidates {shlex.quote(f'sr={made}')}"
 
 
 def _write(
@@ -195,18 +212,21 @@ def _write(
 
 @contextmanager
 def _opened(config: InferConfig, restoration: Restoration, notes: list[str]) -> Iterator[_Source]:
-    channels = restoration.channels or _channels(config)
-    labels = plain_normalization(channels, restoration.units or ("",) * len(channels))
+    assert restoration.channels is not None  # noqa: S101  for the type checker
+    labels = plain_normalization(restoration.channels, restoration.units)
     with open_series(config.input, labels) as series:
         grid, high = series.grid, _grid_like(config.like)
         low = grid
         if config.degrade:
-            if restoration.alignment == "shared":
+            if restoration.is_paired:
                 raise ValueError(
-                    f"{config.generator} was trained with pairs of archives whose grids share "
-                    "points, not with block means: give it fields of such an archive"
+                    f"{config.generator} was trained with pairs of archives, not with the block "
+                    "means that --degrade makes: give it fields of such a low-resolution archive"
                 )
-            low, high = coarse_grid(grid, restoration.factor), grid
+            try:
+                low, high = coarse_grid(grid, restoration.factor), grid
+            except ValueError as error:
+                raise ValueError(f"{config.input}: {error}") from None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             refinement = restoration.refinement(low, high)
@@ -220,7 +240,11 @@ def _restoration(config: InferConfig) -> Restoration:
     if config.generator in INTERPOLATIONS:
         from srgan.interpolation import Interpolation
 
-        return Interpolation(config.generator, config.factor)  # type: ignore[arg-type]
+        return Interpolation(
+            config.generator,  # type: ignore[arg-type]
+            config.factor,  # type: ignore[arg-type]
+            channels=_channels(config),
+        )
     from srgan.package import load_generator
 
     return load_generator(

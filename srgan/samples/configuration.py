@@ -39,10 +39,12 @@ class PatchSamplerConfig(SamplerConfig):
         static = self.static.split(",") if isinstance(self.static, str) else self.static
         object.__setattr__(self, "factor", prime_factors(self.factor))
         object.__setattr__(self, "static", tuple(name for name in static if name))
-        if any(size % self.total_factor for size in self.patch_shape):
+        factor = self.total_factor
+        if any(size % factor for size in self.patch_shape):
+            rows, columns = (-(-size // factor) * factor for size in self.patch_shape)
             raise ValueError(
-                f"patch_shape must be multiples of the factor {self.total_factor}; "
-                f"got {self.patch_shape}"
+                f"patch_shape must be multiples of the factor {factor}; got {self.patch_shape}: "
+                f"give for instance --patch_shape '[{rows},{columns}]'"
             )
         if self.low_archive is not None and self.degradation != "physical":
             raise ValueError(

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+from atmodist.outputs import read_json
 from atmodist.records.shard import WrongContentError
-from atmodist.records.sharded import ShardedRecords
+from atmodist.records.sharded import SIDECAR, ShardedRecords
 from srgan.degradation import Alignment, prime_factors
 from srgan.samples.format import PATCH_FEATURES, decode_patches
 
@@ -108,6 +109,23 @@ def open_patch_records(source: str | Path | Iterable[str | Path]) -> PatchRecord
     Args:
         source: A folder with `records.json`; or a folder of `*.tfrecords` files, one such file, or
             several. `sr_train*.tfrecords` are the split "train", `sr_eval*.tfrecords` are
-            "evaluation"; others form "all".
+            "evaluation"; others form "all". Of several sets below a folder, the one with patches
+            for training is meant: whole fields lie beside it.
     """
+    if isinstance(source, str | Path) and len(sets := _sets_below(Path(source))) > 1:
+        trainable = [sidecar.parent for sidecar in sets if _has_training(sidecar)]
+        source = trainable[0] if len(trainable) == 1 else source
     return PatchRecords.open(source)
+
+
+def _sets_below(folder: Path) -> list[Path]:
+    """The `records.json` of each set below a folder that is none itself."""
+    if (folder / SIDECAR).is_file():
+        return []
+    return [path for pattern in ("*", "*/*") for path in folder.glob(f"{pattern}/{SIDECAR}")]
+
+
+def _has_training(sidecar: Path) -> bool:
+    content = read_json(sidecar)
+    splits = content.get("splits") if isinstance(content, dict) else None
+    return isinstance(splits, dict) and "train" in splits

@@ -15,6 +15,7 @@ import numpy as np
 
 from atmodist.fields.archive import Archive
 from atmodist.fields.time_axis import NO_CALENDAR, TimeAxis
+from atmodist.metric.labelled import require_units
 from atmodist.samples.making import Making
 from atmodist.samples.normalization import Normalization
 from atmodist.samples.positions import (
@@ -24,15 +25,16 @@ from atmodist.samples.positions import (
     split_steps,
 )
 from atmodist.samples.production import NORMALIZATION, make_records
-from srgan.degradation import Alignment, alignment_of
+from srgan.degradation import Alignment, alignment_of, check_seamless
 from srgan.samples.configuration import FIELDS_SUFFIX, PatchSamplerConfig
 from srgan.samples.format import framed_patch_size
 from srgan.samples.patch_writer import PatchRecipe
 from srgan.samples.record_set import LowResolution, PatchRecords
-from srgan.samples.static import StaticChannels, read_static, save_grid
+from srgan.samples.static import LATITUDE, StaticChannels, file_of, read_static, save_grid
 
 GAP_SECONDS = 3 * 86_400  # between training and evaluation, unless given
 UNDATED_GAP = 24  # steps, where they have no dates
+FEW_STEPS = 4  # evaluation on fewer times than these says little
 
 
 class PatchMaking(Making):
@@ -70,8 +72,8 @@ class PatchMaking(Making):
             if not len(span):
                 raise ValueError(
                     f"the {name} split has no steps: {self.archive.path} has {len(time)}, of "
-                    f"which evaluation_fraction {config.evaluation_fraction:g} and a gap of {gap} "
-                    "steps leave none; change them, or use a longer archive"
+                    f"which --evaluation_fraction {config.evaluation_fraction:g} and a --gap of "
+                    f"{gap} steps leave none; change them, or use a longer archive"
                 )
         return steps
 
@@ -135,7 +137,8 @@ class PatchMaking(Making):
 
     def inputs(self) -> list[str]:
         """The archives, and files of static channels."""
-        files = [name for name in self.config.static if Path(name).is_file()]
+        sources = [source for source in self.config.static if source != LATITUDE]
+        files = dict.fromkeys(file_of(source)[0] for source in sources)
         return [*super().inputs(), *files]
 
     def identifying(self) -> dict[str, Any]:
@@ -154,8 +157,13 @@ class PatchMaking(Making):
             self._static.save(folder)
 
     def closing_lines(self, folder: Path) -> str:
-        """What to run next."""
-        return f"Next: phire-train {folder}"
+        """What to run next; before it, whether there is little to evaluate on."""
+        count = len(self.steps().get("evaluation", range(FEW_STEPS)))
+        few = (
+            f"note       only {count} of {len(self.archive.time)} times are for evaluation; a "
+            "larger --evaluation_fraction or a smaller --gap gives more\n"
+        )
+        return (few if count < FEW_STEPS else "") + f"Next: phire-train {folder}"
 
 
 class FieldMaking(PatchMaking):
@@ -170,13 +178,10 @@ class FieldMaking(PatchMaking):
 
     def __init__(self, config: PatchSamplerConfig, archive: Archive, low: Archive | None):
         super().__init__(config, archive, low)
-        columns = archive.grid.shape[1]
-        if archive.grid.is_periodic and columns % config.total_factor:
-            raise ValueError(
-                f"{archive.path}: {columns} columns around the globe are no multiple of the "
-                f"factor {config.total_factor}, so that whole fields would have a seam; choose "
-                "another factor, or do without --whole_fields"
-            )
+        try:
+            check_seamless(archive.grid, config.total_factor)
+        except ValueError as error:
+            raise ValueError(f"{archive.path}: {error}, or do without --whole_fields") from None
 
     @property
     def folder(self) -> Path:
@@ -242,13 +247,21 @@ def _default_gap(time: TimeAxis) -> int:
 
 
 def _check_same(high: Archive, low: Archive, factor: int) -> Alignment:
-    """The alignment of two archives that must hold the same channels and times."""
+    """The alignment of two archives that must hold the same channels, units and times."""
     names = [tuple(c.name for c in archive.channels) for archive in (high, low)]
     if names[0] != names[1]:
         raise ValueError(
             f"both archives must have the same channels in the same order; {high.path} has "
             f"{', '.join(names[0])}, {low.path} has {', '.join(names[1])}"
         )
+    for ours, theirs in zip(high.channels, low.channels, strict=True):
+        try:
+            require_units(ours.name, theirs.units, ours.units)
+        except ValueError:
+            raise ValueError(
+                f"both archives must have the same units; {ours.name} is in {ours.units!r} in "
+                f"{high.path}, in {theirs.units!r} in {low.path}: convert one of them"
+            ) from None
     if len(high.time) != len(low.time) or high.time.calendar != low.time.calendar:
         raise ValueError(
             f"both archives must have the same times; {high.path} has {high.time}, {low.path} "
@@ -260,11 +273,6 @@ def _check_same(high: Archive, low: Archive, factor: int) -> Alignment:
         raise ValueError(
             f"both archives must have the same times; at step {step} {high.path} has "
             f"{high.time.isoformat(step)}, {low.path} has {low.time.isoformat(step)}"
-        )
-    if high.grid.is_periodic and high.grid.shape[1] % factor:
-        raise ValueError(
-            f"{high.path}: {high.grid.shape[1]} columns around the globe are no multiple of the "
-            f"factor {factor}"
         )
     try:
         return alignment_of(low.grid, high.grid, factor)

@@ -107,9 +107,14 @@ def load_grid(folder: Path) -> Grid:
     return Grid(**_load(folder / GRID_FILE, ("latitude", "longitude")))
 
 
-def _read_file(source: str, grid: Grid) -> dict[str, np.ndarray]:
+def file_of(source: str) -> tuple[str, str]:
+    """The file of a source, and the variable of `file:variable`; "" for all of a file."""
     path, _, variable = (source, "", "") if Path(source).exists() else source.rpartition(":")
-    path = path or source
+    return path or source, variable
+
+
+def _read_file(source: str, grid: Grid) -> dict[str, np.ndarray]:
+    path, variable = file_of(source)
     if not Path(path).is_file():
         raise FileNotFoundError(f'there is no file {path} (a static field, or the word "latitude")')
     try:

@@ -11,9 +11,10 @@ from atmodist.learning.run_log import RunLog
 from atmodist.learning.saving import save_network
 from srgan.losses.consistency import ConsistencyPenalty
 from srgan.training.configuration import GeneratorTrainingConfig
+from srgan.training.losses import ADVERSARIAL, PRETRAINING, Losses
 from srgan.training.pictures import draw_samples
 from srgan.training.source import PatchSource
-from srgan.training.step import ADVERSARIAL, PRETRAINING, GeneratorTraining, Losses
+from srgan.training.step import GeneratorTraining
 from srgan.training.validation import PatchScores, bicubic
 
 PRETRAINED = "pretrained.keras"
@@ -93,7 +94,8 @@ class GeneratorJudge:
             parts.append(f"discriminator {row['discriminator_loss']:.3f}")
         if row["evaluation_loss"] is not None:
             other = self._of_bicubic[row["phase"]]
-            names = dict.fromkeys(("loss", *TOLD))
+            same = row["evaluation_loss"] == row["evaluation_mse"]  # where that is all of the loss
+            names = TOLD if same else ("loss", *TOLD)
             told = [
                 f"{name.replace('_', ' ')} {row[f'evaluation_{name}']:.4g} ({other[name]:.4g})"
                 for name in names

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from atmodist.outputs import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = ("coarse", "bicubic", "generated", "true")
 MAX_CHANNELS = 3
@@ -23,6 +27,13 @@ def draw_samples(path: Path, fields: Sequence[np.ndarray], channels: Sequence[st
         fields: In the order of `COLUMNS`, each (sample, latitude, longitude, channel), normalised.
         channels: Their names; the first three are drawn.
     """
+    figure = sample_figure(fields, channels)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=RESOLUTION)
+
+
+def sample_figure(fields: Sequence[np.ndarray], channels: Sequence[str]) -> "Figure":
+    """The figure of `draw_samples`: a row for each sample and channel, titles above the first."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -32,13 +43,12 @@ def draw_samples(path: Path, fields: Sequence[np.ndarray], channels: Sequence[st
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(drawn), len(COLUMNS), squeeze=False)
+    for axis, name in zip(panels[0], COLUMNS, strict=True):
+        axis.set_title(name, fontsize=9)
     for row, (sample, channel) in zip(panels, drawn, strict=True):
         scale = float(np.abs(truth[sample, ..., channel]).max()) or 1.0
-        for axis, name, field in zip(row, COLUMNS, fields, strict=True):
+        for axis, field in zip(row, fields, strict=True):
             axis.imshow(field[sample, ..., channel], cmap="RdBu_r", vmin=-scale, vmax=scale)
             axis.set(xticks=[], yticks=[])
-            if row is panels[0]:
-                axis.set_title(name, fontsize=9)
         row[0].set_ylabel(channels[channel], fontsize=8)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=RESOLUTION)
+    return figure

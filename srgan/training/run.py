@@ -27,18 +27,17 @@ from atmodist.learning.saving import load_network, save_network
 from atmodist.learning.schedules import Constant
 from atmodist.locking import locked
 from atmodist.outputs import fingerprint, write_json, write_manifest
-from atmodist.samples.normalization import Normalization
 from srgan.inference.facts import GeneratorFacts
-from srgan.losses.combination import make_content_loss
-from srgan.losses.consistency import ConsistencyPenalty
 from srgan.networks.discriminator import discriminator
 from srgan.networks.generator import generator, receptive_radius
 from srgan.package import FACTS, NETWORK, NORMALIZATION, write_generator
 from srgan.samples.reading import PatchSet
-from srgan.training.configuration import CONTINUABLE, GeneratorTrainingConfig, parse_stages
+from srgan.training.configuration import CONTINUABLE, GeneratorTrainingConfig
 from srgan.training.judge import PRETRAINED, TOLD, GeneratorJudge
+from srgan.training.losses import ADVERSARIAL, PRETRAINING, make_losses, tell_uncalibrated
 from srgan.training.source import PatchSource
-from srgan.training.step import ADVERSARIAL, PRETRAINING, GeneratorTraining, Losses
+from srgan.training.start import take_weights
+from srgan.training.step import GeneratorTraining
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +120,8 @@ class GeneratorRun:
             tf.config.experimental.enable_op_determinism()
         self.source = source = PatchSource(config, patches)
         self.losses = losses = make_losses(config, source)
+        if self.devices.is_chief:
+            tell_uncalibrated(config, losses)
         plan = Plan(
             phases=plan_phases(config, source),
             batches=lambda phase, epoch: phase.batches(source, epoch),
@@ -132,7 +133,7 @@ class GeneratorRun:
         )
         self.loop = Loop(config, plan, self.devices)  # refuses another run before it is built
         network = make_generator(config, source)
-        if config.start_from is not None:
+        if config.start_from is not None and self.loop.is_new:  # else its checkpoint has them all
             take_weights(network, Path(config.start_from), source)
         self.learner = GeneratorTraining(
             network,
@@ -280,30 +281,6 @@ def describe_source(source: PatchSource) -> dict[str, Any]:
     }
 
 
-def make_losses(config: GeneratorTrainingConfig, source: PatchSource) -> Losses:
-    """Makes what is wrong with generated fields."""
-
-    def terms(text: str) -> Any:
-        return make_content_loss(
-            text,
-            encoder=config.encoder,
-            autoencoder=config.autoencoder,
-            stages=parse_stages(config.stages),
-            autoencoder_stages=parse_stages(config.autoencoder_stages),
-            normalization=source.normalization,
-        )
-
-    pretraining = terms(config.pretraining_loss)
-    same = config.content == config.pretraining_loss
-    content = pretraining if same else terms(config.content)
-    if config.consistency != "none":
-        _require_block_means(config, source)
-    penalty = None
-    if config.consistency == "penalty":
-        penalty = ConsistencyPenalty(factor=source.patches.factor, normalization=source.means_in)
-    return Losses(pretraining=pretraining, content=content, penalty=penalty)
-
-
 def make_generator(config: GeneratorTrainingConfig, source: PatchSource) -> keras.Model:
     """Builds the generator with fresh weights."""
     patches = source.patches
@@ -344,52 +321,3 @@ def describe_generator(
         spacing_degrees=patches.spacing_degrees,
         grid="" if patches.grid is None else str(patches.grid),
     )
-
-
-def take_weights(network: keras.Model, run: Path, source: PatchSource) -> None:
-    """Gives a generator the weights that another run's pre-training ended with.
-
-    Raises:
-        FileNotFoundError: If there is no such run, or its pre-training has not ended.
-        ValueError: If its network or normalisation is another one.
-    """
-    path = run / PRETRAINED
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no {path} to start from; it is made when the pre-training of a run ends."
-        )
-    normalization, saved = source.normalization, run / NORMALIZATION
-    if normalization is not None and saved.is_file():
-        normalization.require_same(
-            Normalization.load(saved), ours="the records", theirs=f"the generator in {run}"
-        )
-    other = load_network(path)
-    shapes = [
-        {weight.path: tuple(weight.shape) for weight in model.weights} for model in (network, other)
-    ]
-    if shapes[0] != shapes[1]:
-        name, shape = sorted(shapes[0].items() ^ shapes[1].items())[0]
-        raise ValueError(
-            f"the generator in {run} is another network than this configuration asks for: they "
-            f"differ in {name} {shape}. Give the same records, filters, blocks, noise_channels "
-            "and consistency."
-        )
-    network.set_weights(other.get_weights())
-
-
-def _require_block_means(config: GeneratorTrainingConfig, source: PatchSource) -> None:
-    patches = source.patches
-    if patches.alignment != "centred":
-        raise ValueError(
-            f"consistency={config.consistency!r} is about block means, but the coarse grid of "
-            f"{config.records} shares its points with the fine one; use consistency=none."
-        )
-    if patches.degradation != "normalized" and source.normalization is None:
-        raise ValueError(
-            f"consistency={config.consistency!r} needs the normalization.json of {config.records}."
-        )
-    if patches.degradation == "archive" and config.consistency == "projection":
-        raise ValueError(
-            f"consistency='projection' needs coarse fields that are block means; those of "
-            f"{config.records} are of another archive. Use consistency=penalty or none."
-        )

@@ -22,7 +22,6 @@ and with fresh optimisers, as it would in a run of its own that starts from it.
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -32,12 +31,11 @@ import tensorflow as tf
 from atmodist.learning.devices import Devices, mean_over_parts
 from atmodist.learning.phases import Phase
 from srgan.losses.adversarial import discriminator_loss, generator_loss, shares_recognised
-from srgan.losses.combination import ContentTerm, content_loss
-from srgan.losses.consistency import ConsistencyPenalty
+from srgan.losses.combination import content_loss
 from srgan.training.balance import falls_behind
 from srgan.training.configuration import GeneratorTrainingConfig
+from srgan.training.losses import ADVERSARIAL, PRETRAINING, Losses
 
-PRETRAINING, ADVERSARIAL = "pretraining", "adversarial"
 MOMENTUM = 0.9  # of Adam, the reference's
 LEAST_SCALE = 2.0**-14  # of the loss in float16; 29 steps were skipped then
 GAME = (
@@ -48,36 +46,6 @@ GAME = (
     "discriminator_gradient_norm",
 )
 EXTRA = ("extra_generator_steps", "extra_discriminator_steps")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Losses:
-    """What is wrong with generated fields, the discriminator's opinion apart.
-
-    Attributes:
-        pretraining: Parts of the loss of the first phase.
-        content: Parts of that of the second.
-        penalty: For block means that differ from the coarse field; None for none.
-    """
-
-    pretraining: tuple[ContentTerm, ...]
-    content: tuple[ContentTerm, ...]
-    penalty: ConsistencyPenalty | None = None
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Names of all parts, each once."""
-        return tuple(dict.fromkeys(term.name for term in (*self.content, *self.pretraining)))
-
-    @property
-    def provenance(self) -> dict[str, str]:
-        """Identities of the networks that parts compare features by, by name of the part."""
-        terms = {term.name: term.loss for term in (*self.content, *self.pretraining)}
-        return {name: loss.identity for name, loss in terms.items() if hasattr(loss, "identity")}
-
-    def of_phase(self, phase: str) -> tuple[ContentTerm, ...]:
-        """The parts of a phase."""
-        return self.pretraining if phase == PRETRAINING else self.content
 
 
 class GeneratorTraining:

@@ -31,7 +31,7 @@ from srgan.interpolation import interpolate
 from srgan.losses.consistency import ConsistencyPenalty
 from srgan.losses.content import mean_absolute_error, mean_squared_error
 from srgan.losses.spectral import SpectralLoss
-from srgan.training.step import Losses
+from srgan.training.losses import Losses
 
 SPACING = 0.01  # degrees, of the made-up grid on which patches are interpolated
 STATISTICS = ("correlation", "small_scale_power", "log_spectral_distance", "consistency")

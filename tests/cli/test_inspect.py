@@ -1,8 +1,14 @@
+import subprocess
+import sys
+
 import pytest
 
 from atmodist.cli.inspect import main
+from atmodist.learning.saving import save_network
 from tests.cli.mistakes import mistake
 from tests.samples.archives import hourly, write_archive
+from tests.srgan.generators import made_network
+from tests.srgan.samples.sources import write_records
 
 
 @pytest.fixture
@@ -43,3 +49,18 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, arguments, text):
     err = mistake(main, arguments, capsys)
     assert err.startswith("atmodist inspect: error: ")
     assert text in err
+
+
+def test_records_and_networks_of_super_resolution_are_known(tmp_path):
+    # In a process of its own: here, other tests have made them known.
+    folder = write_records(tmp_path / "patches").folder
+    save_network(made_network(), tmp_path / "generator.keras")
+    script = "import sys; from atmodist.cli.inspect import main; sys.exit(main(sys.argv[1:]))"
+    for path, text in (
+        (folder, "kind      super resolution"),
+        (tmp_path / "generator.keras", "(generator)"),
+    ):
+        command = [sys.executable, "-c", script, str(path)]
+        found = subprocess.run(command, capture_output=True, text=True)
+        assert found.returncode == 0, found.stderr
+        assert text in found.stdout

@@ -174,3 +174,13 @@ def test_arguments_stay_as_they_came():
     coarsen(field, 3, areas)
     assert_array_equal(field, 1)
     assert_array_equal(areas, 1)
+
+
+def test_a_coarse_grid_has_no_seam_and_more_than_one_row():
+    globe, region = make_grid("regular", 25, 48), Grid(np.linspace(60, 40, 21), np.arange(47.0))
+    assert coarse_grid(globe, 3).is_periodic
+    with pytest.raises(ValueError, match="no multiple of the factor 5, so that"):
+        coarse_grid(globe, 5)
+    assert coarse_grid(region, 5).shape == (5, 10)  # a region has edges anyway
+    with pytest.raises(ValueError, match="leaves a single row or column of 21 x 47 points"):
+        coarse_grid(region, 21)

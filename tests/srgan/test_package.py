@@ -12,11 +12,12 @@ from numpy.testing import assert_array_equal
 import srgan
 from atmodist.fields.grid import make_grid
 from atmodist.learning.saving import save_network
-from atmodist.outputs import read_json, write_json
+from atmodist.outputs import read_json, write_manifest
 from srgan import package
 from srgan.inference.facts import GeneratorFacts
 from srgan.package import load_generator, save_generator, write_generator
 from srgan.samples.static import StaticChannels
+from srgan.training.configuration import GeneratorTrainingConfig
 from tests.metric.encoders import CHANNELS, made_fields, made_normalization
 from tests.srgan.generators import made_facts, made_network
 
@@ -37,11 +38,18 @@ def run(tmp_path_factory):
     about = {"spacing_degrees": (7.5, 7.5), "grid": "24 x 48 cell-centred"}
     facts = made_facts(network, static=("orography",), **about)
     write_generator(folder, network, made_normalization(), facts, static=STATIC)
-    config = {"content_loss": {"mse": 1.0}, "patches": "/disk/somebody/patches"}
-    manifest = {"command": "phire-train", "config": config, "seed": 7, "num_train": 1234}
-    write_json(
+    config = GeneratorTrainingConfig(
+        records="/disk/somebody/patches",
+        content="atmodist=1,mse=0.1",
+        encoder="/disk/somebody/encoder",
+    )
+    write_manifest(
         folder / "manifest.json",
-        {**manifest, "normalization": made_normalization().identity, "versions": {"keras": "3.15"}},
+        command="phire-train",
+        config=config,
+        seed=7,
+        num_train=1234,
+        normalization=made_normalization().identity,
     )
     return folder
 
@@ -80,6 +88,7 @@ def test_the_card_says_what_is_known(made):
         "area-weighted block means in physical units",
         "Static fields: orography",
         "Stochastic: no",
+        "Content loss: atmodist=1,mse=0.1",
         "Training patches: 1234",
         f"Parameters: {made_network(num_static=1).count_params():,}",
     ):
@@ -88,7 +97,7 @@ def test_the_card_says_what_is_known(made):
 
 def test_nobodys_folders_are_published(made):
     assert "somebody" not in (made / "manifest.json").read_text()
-    assert read_json(made / "manifest.json")["training"]["config"]["patches"] == "patches"
+    assert read_json(made / "manifest.json")["training"]["config"]["records"] == "patches"
 
 
 def test_only_packages_are_replaced(run, made, tmp_path):

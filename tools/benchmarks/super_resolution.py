@@ -107,7 +107,8 @@ def our_step(kind: str, batch_size: int, threads: int) -> Step:
     from srgan.networks.discriminator import discriminator
     from srgan.networks.generator import generator
     from srgan.training.configuration import GeneratorTrainingConfig
-    from srgan.training.step import GeneratorTraining, Losses
+    from srgan.training.losses import Losses
+    from srgan.training.step import GeneratorTraining
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

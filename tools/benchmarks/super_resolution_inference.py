@@ -3,14 +3,17 @@
 The generator of the design (64 filters, 16 blocks, factors 2 x 2, fresh weights: time and memory do
 not depend on them) refines a 320 x 640 field to 1280 x 2560. Each row is a process of its own, so
 that peak memory is its alone: that of the process, less what it had when network and field were
-ready. The first field compiles the network for its tile shape; the second is the figure.
+ready. The first field compiles the network for its tile shape and is not counted; the figure is the
+median of the fields after it, with the fastest and the slowest beside it.
 
     python tools/benchmarks/super_resolution_inference.py [--rows 320] [--gigabytes 0.5 1 2]
+        [--repeats 3]
 """
 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -25,21 +28,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=320)
     parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.5, 1.0, 2.0, UNTILED])
-    parser.add_argument("--fields", type=int, default=2, help="fields per process; the last counts")
+    parser.add_argument("--repeats", type=int, default=3, help="fields that are timed")
     parser.add_argument("--one", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one is not None:
-        print(json.dumps(measure(options.rows, options.one, options.fields)))
+        print(json.dumps(measure(options.rows, options.one, options.repeats)))
         return
     print(machine())
     rows = []
     for gigabytes in options.gigabytes:
         command = [sys.executable, __file__, "--one", str(gigabytes)]
-        command += ["--rows", str(options.rows), "--fields", str(options.fields)]
+        command += ["--rows", str(options.rows), "--repeats", str(options.repeats)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         name = "not tiled" if gigabytes >= UNTILED else f"{gigabytes:g} GB"
         if done.returncode:
-            rows.append([name, *["-"] * 5, f"failed ({done.returncode})"])
+            rows.append([name, *["-"] * 6, f"failed ({done.returncode})"])
             continue
         found = json.loads(done.stdout.splitlines()[-1])
         rows.append(
@@ -49,15 +52,16 @@ def main() -> None:
                 found["tiles"],
                 f"{found['overlap']:.2f}",
                 f"{found['seconds']:.1f}",
+                f"{found['fastest']:.1f} to {found['slowest']:.1f}",
                 f"{found['cpu']:.1f}",
                 f"{found['peak']:.2f}",
             ]
         )
-    head = ["tile_gigabytes", "tile", "tiles", "cells / field", "s", "CPU s", "peak GB"]
+    head = ["tile_gigabytes", "tile", "tiles", "cells / field", "s", "range", "CPU s", "peak GB"]
     print_table(head, rows)
 
 
-def measure(rows: int, gigabytes: float, num_fields: int) -> dict[str, object]:
+def measure(rows: int, gigabytes: float, repeats: int) -> dict[str, object]:
     """Seconds and memory of one process."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import numpy as np
@@ -84,16 +88,21 @@ def measure(rows: int, gigabytes: float, num_fields: int) -> dict[str, object]:
     tile, window = made.tiling(refinement)
     number = sum(1 for _ in tiles(refinement, facts.receptive_radius, tile))
     before = resident("VmRSS")
-    for _ in range(num_fields):
+    seconds, cpu = [], []
+    for _ in range(1 + repeats):
         start, start_cpu = time.perf_counter(), time.process_time()
         made.field(field, refinement)
-        seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+        seconds.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - start_cpu)
+    del seconds[0], cpu[0]
     return {
         "tile": tile,
         "tiles": number,
         "overlap": number * window[0] * window[1] / field[0].size,
-        "seconds": seconds,
-        "cpu": cpu,
+        "seconds": statistics.median(seconds),
+        "fastest": min(seconds),
+        "slowest": max(seconds),
+        "cpu": statistics.median(cpu),
         "peak": resident("VmHWM") - before,
     }
 

@@ -42,6 +42,11 @@ def stochastic(tmp_path_factory):
     return made_run(tmp_path_factory.mktemp("stochastic"), noise_channels=1)
 
 
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory):
+    return made_run(tmp_path_factory.mktemp("paired"), degradation="paired")
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     write_archive(tmp_path / "low.h5", seconds=hourly(3), grid=LOW)
@@ -59,7 +64,7 @@ def test_an_archive_is_made_of_an_archive(folder, run, capsys):
     out = capsys.readouterr().out
     assert out.startswith("Wrote sr.h5: 3 steps")
     assert "12 x 24 -> 24 x 48" in out
-    assert "Next: atmodist inspect sr.h5" in out
+    assert "Next: phire-eval <high-resolution archive> --candidates sr=sr.h5\n" in out
     generator = load_generator(run)
     with Archive("sr.h5") as made, Archive("low.h5") as low:
         assert made.channels == CHANNELS
@@ -110,9 +115,10 @@ def test_an_interrupted_run_goes_on(folder, run, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("degradation", ["physical", "normalized"])
-def test_high_resolution_is_degraded_and_restored_to_its_own_grid(folder, degradation):
+def test_high_resolution_is_degraded_and_restored_to_its_own_grid(folder, degradation, capsys):
     run = made_run(folder / "run", degradation=degradation)
     assert infer(run, "high.h5", "--degrade", "true") == 0
+    assert capsys.readouterr().out.endswith("\nNext: phire-eval high.h5 --candidates sr=sr.h5\n")
     generator = load_generator(run)
     with Archive("sr.h5") as made, Archive("high.h5") as high:
         assert made.grid.matches(HIGH)
@@ -127,8 +133,9 @@ def test_high_resolution_is_degraded_and_restored_to_its_own_grid(folder, degrad
         assert_allclose(made.read(1), expected, rtol=1e-5, atol=1e-10)
 
 
-def test_members_differ_and_do_not_depend_on_how_many_there_are(folder, stochastic):
+def test_members_differ_and_do_not_depend_on_how_many_there_are(folder, stochastic, capsys):
     assert infer(stochastic, "low.h5", "--members", 3, "--seed", 5) == 0
+    assert capsys.readouterr().out.endswith("--candidates 'sr=sr-*.h5'\n")
     assert infer(stochastic, "low.h5", "--members", 2, "--seed", 5, "--output", "two.h5") == 0
     with Archive("sr-000.h5") as a, Archive("sr-001.h5") as b, Archive("two-001.h5") as c:
         assert np.abs(a.read(1) - b.read(1)).max() > 1e-7
@@ -157,13 +164,14 @@ def test_netcdf_becomes_an_archive(folder, run):
         assert_allclose(made.read(0), load_generator(run)(low, grid=LOW), rtol=1e-5, atol=1e-10)
 
 
-def test_any_channels_can_be_interpolated_and_a_period_chosen(folder):
+@pytest.mark.parametrize("names", ["[temperature]", "temperature"])
+def test_any_channels_can_be_interpolated_and_a_period_chosen(folder, names):
     temperature = Channel("temperature", "K", "air_temperature")
     write_archive(folder / "t.h5", seconds=hourly(4), grid=LOW, channels=(VORTICITY, temperature))
     fixed = ("bicubic", "t.h5", "--factor", 3)
     chosen = ("--start", "1970-01-01T03", "--end", "1970-01-01T06")
     assert infer(*fixed, *chosen, "--output", "a.h5") == 0
-    assert infer(*fixed, "--channels", "[temperature]", "--output", "b.h5") == 0
+    assert infer(*fixed, "--channels", names, "--output", "b.h5") == 0
     with Archive("a.h5") as a, Archive("b.h5") as b:
         assert a.shape == (2, 2, 36, 72)
         assert a.time.seconds.tolist() == [10_800, 21_600]
@@ -205,19 +213,23 @@ def test_an_unusual_spacing_is_one_line_on_stderr(folder, capsys):
         (["RUN", "low.h5", "--channels", "[vorticity]"], "`channels` are for interpolation"),
         (["RUN", "low.h5", "--tile", "[0,4]"], "`tile` must be two positive numbers"),
         (["RUN", "low.h5", "--like", "high.h5"], "the low-resolution grid has 12 x 24 points"),
+        (["nearest", "high.h5", "--factor", "5", "--degrade"], "48 columns around the globe"),
+        (["nearest", "high.h5", "--factor", "48", "--degrade"], "a single row or column"),
+        (["PAIRED", "high.h5", "--degrade"], "trained with pairs of archives, not with the block"),
         (["RUN", "high.h5"], 'rows of the fine grid ("shared")'),
         (["RUN", "other.h5"], "other.h5 lacks vorticity; it has divergence"),
         (["RUN", "broken.h5"], "1 of 288 values of divergence at 1970-01-01T03:00:00 are missing"),
         (["RUN", "low.h5", "--start", "2050-01-01"], "no step between 2050-01-01 and the end"),
     ],
 )
-def test_mistakes_end_with_one_line_and_status_2(folder, run, arguments, message, capsys):
+def test_mistakes_end_with_one_line_and_status_2(folder, run, paired, arguments, message, capsys):
     write_archive(folder / "other.h5", seconds=hourly(1), grid=LOW, channels=(DIVERGENCE,))
     (folder / "broken.h5").write_bytes((folder / "low.h5").read_bytes())
     with h5py.File(folder / "broken.h5", "r+") as file:
         file["data"][0, 1, 3, 4] = np.nan
     try:
-        status = infer(*(run if word == "RUN" else word for word in arguments))
+        runs = {"RUN": run, "PAIRED": paired}
+        status = infer(*(runs.get(word, word) for word in arguments))
     except SystemExit as stop:
         status = stop.code
     lines = [x for x in capsys.readouterr().err.splitlines() if "error" in x]

@@ -15,6 +15,8 @@ def test_it_ends_with_what_was_reached_where_it_is_and_what_is_next(tmp_path, ca
     assert lines[-1].startswith(f"Wrote {output / 'generator.keras'}")
     assert lines[-1].endswith(f"Next: phire-infer {output} <low-resolution archive or file>")
     assert "the best by content loss" in lines[-3]
+    (epoch,) = [line for line in lines if line.startswith("adversarial epoch 2/2: ")]
+    assert "evaluation (bicubic): mse " in epoch  # which is all of the loss, and told once
 
 
 @pytest.mark.parametrize(

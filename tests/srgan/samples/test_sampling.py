@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.fields.archive import VORTICITY, Archive
+from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive, Channel
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.outputs import read_json
@@ -205,6 +205,12 @@ def test_what_is_there_already_is_kept_and_fields_can_be_added(configure, tmp_pa
         sample_patches(dataclasses.replace(config, degradation="normalized"))
 
 
+def test_what_is_trained_on_is_found_beside_whole_fields(plain):
+    assert open_patches(plain.output).folder == plain.folder
+    with pytest.raises(ValueError, match="is no folder of records"):
+        open_patches(f"{plain.output}/absent")
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_to_the_same_bytes(configure, tmp_path, archive):
     path = write_archive(tmp_path / "long.h5", seconds=hourly(400), grid=GRID)
@@ -293,7 +299,11 @@ def test_archives_that_do_not_belong_together_say_how(configure, archive, tmp_pa
         (low("short", seconds=hourly(7)), "both archives must have the same times"),
         (low("shifted", seconds=shifted), r"the same times; at step 5 .*T15:00:00.*T16:00:00"),
         (low("other", channels=[VORTICITY]), "the same channels in the same order"),
-        (low("coarse", grid=coarse_grid(GRID, 5)), r"does not belong to .* needs 7 x 12"),
+        (
+            low("scaled", channels=[DIVERGENCE, Channel("vorticity", "1e-5 s-1")]),
+            r"same units; vorticity is in 's-1' in .*archive\.h5, in '1e-5 s-1' in .*scaled\.h5",
+        ),
+        (low("coarse", grid=coarse_grid(GRID, 3)), r"does not belong to .* needs 7 x 12"),
         (low("moved", grid=moved(coarse_grid(GRID, 4))), "neither centred .* nor shared"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -326,14 +336,16 @@ def test_missing_values_are_named(configure, archive, tmp_path, quick, side):
     assert not config.folder.exists()
 
 
-def test_static_channels_travel_with_the_records(configure, tmp_path, quick):
+@pytest.mark.parametrize("variable", ["", ":z"])
+def test_static_channels_travel_with_the_records(configure, tmp_path, quick, variable):
     with h5py.File(tmp_path / "orography.nc", "w") as file:
         file["z"] = np.random.default_rng(0).normal(500, 200, (1, *GRID.shape))
-    sources = ("latitude", f"{tmp_path}/orography.nc")
+    sources = ("latitude", f"{tmp_path}/orography.nc{variable}")
     config = configure(tmp_path, static=sources)
     sample_patches(config)
     patches = open_patches(config.folder)
     assert patches.static_names == ("latitude", "z")
+    assert f"{tmp_path}/orography.nc" in read_json(config.folder / "manifest.json")["inputs"]
     (batch,) = patches.evaluation_batches(100)
     records = read(config.folder, "evaluation")
     sine = np.sin(np.radians(GRID.latitude))
@@ -353,16 +365,30 @@ def test_regional_archives(configure, tmp_path, quick):
     assert open_patches(fields_folder(config)).lr_shape == (6, 8)
 
 
+@pytest.mark.parametrize(("gap", "count"), [(9, 1), (7, 3), (6, 4)])
+def test_few_times_for_evaluation_are_told(configure, tmp_path, quick, gap, count):
+    said = sample_patches(configure(tmp_path, gap=gap)).splitlines()
+    told = f"only {count} of 30 times are for evaluation; a larger --evaluation_fraction or"
+    assert (told in said[-2]) == (count < 4)
+    assert said[-1].startswith("Next: phire-train ")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"patch_shape": (26, 12)}, r"patch_shape must be multiples of the factor 4"),
-        ({"patch_shape": (28, 12)}, r"patches of 28 rows do not fit a grid of 25 rows"),
+        (
+            {"patch_shape": (26, 12)},
+            r"patch_shape must be multiples of the factor 4; .* --patch_shape '\[28,12\]'",
+        ),
+        ({"patch_shape": (28, 12)}, r"28 rows do not fit a grid of 25 rows; .* --patch_shape"),
         ({"factor": 1}, "factor must be at least 2"),
         ({"factor": 5, "patch_shape": (10, 10), "whole_fields": True}, "48 columns .* a seam"),
         ({"whole_fields": True, "evaluation_fraction": 0.0}, "whole_fields are for evaluation"),
         ({"low_archive": "x", "degradation": "normalized"}, "with low_archive it is given"),
-        ({"gap": 20}, "the evaluation split has no steps"),
+        (
+            {"gap": 20},
+            r"--evaluation_fraction 0\.3 and a --gap of 20 steps leave none",
+        ),
         ({"gap": 0}, "gap must be positive"),
     ],
 )

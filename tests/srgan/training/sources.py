@@ -21,6 +21,13 @@ NORMALIZATION = Normalization(
     log_mean=np.zeros(2),
     log_std=np.full(2, 0.16),
 )
+OTHER = Normalization(
+    channels=NORMALIZATION.channels,
+    mean=np.zeros(2),
+    std=np.full(2, 3e-5),
+    log_mean=np.zeros(2),
+    log_std=np.full(2, 0.16),
+)
 
 
 def textured(rng, shape, factor):

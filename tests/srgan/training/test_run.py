@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +17,11 @@ from atmodist.learning import checkpoints
 from atmodist.learning.loop import TrainingDivergedError
 from atmodist.learning.saving import load_network, save_network
 from atmodist.outputs import read_json, write_json
-from atmodist.samples.normalization import Normalization
 from srgan.training.configuration import GeneratorTrainingConfig
 from srgan.training.run import GeneratorRun, train
 from srgan.training.step import GeneratorTraining
 from tests.metric.encoders import made_encoder
-from tests.srgan.training.sources import NORMALIZATION, write_records
+from tests.srgan.training.sources import NORMALIZATION, OTHER, write_records
 
 SMALL = {"filters": 4, "blocks": 1, "batch_size": 8, "pretraining_epochs": 2, "epochs": 2}
 MEASURED = ("seconds", "patches_per_second")
@@ -76,10 +76,13 @@ def write_encoder(folder, seed=0):
     return str(folder)
 
 
-def test_a_learned_loss_may_be_moved_but_not_trained_again(records, tmp_path):
+def test_a_learned_loss_may_be_moved_but_not_trained_again(records, tmp_path, capsys):
     options = {"content": "atmodist=1,mse=0.5", "pretraining_epochs": 0, "samples": 0}
     encoder = write_encoder(tmp_path / "encoder")
     train(config(records, tmp_path / "run", encoder=encoder, **{**options, "epochs": 1}))
+    (note,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("phire-train: note")]
+    assert f"the encoder in {encoder} is not calibrated" in note
+    assert f"run `atmodist calibrate {encoder}` first" in note
     row = log(tmp_path / "run")[0]
     content = float(row["atmodist"]) + 0.5 * float(row["mse"])
     assert float(row["loss"]) == pytest.approx(
@@ -241,6 +244,20 @@ def test_runs_start_from_the_pretraining_of_another_one(whole, records, tmp_path
         np.testing.assert_array_equal(found, expected)
 
 
+def test_a_run_goes_on_when_what_it_started_from_is_gone(whole, records, tmp_path):
+    start, output = tmp_path / "start", tmp_path / "run"
+    shutil.copytree(whole[0], start)
+    options = {"start_from": str(start), "pretraining_epochs": None, "ema": 0.9, "samples": 0}
+    train(config(records, output, **{**options, "epochs": 1}))
+    start.rename(tmp_path / "moved")
+    train(config(records, output, **options))
+    options["start_from"] = str(tmp_path / "moved")
+    train(config(records, tmp_path / "once", **options))
+    assert numbers(output) == numbers(tmp_path / "once")
+    with pytest.raises(FileNotFoundError, match=r"there is no .*start.pretrained\.keras"):
+        GeneratorRun(config(records, tmp_path / "new", **{**options, "start_from": str(start)}))
+
+
 def test_all_that_a_generator_may_take_is_trained_with_and_written(tmp_path):
     folder = write_records(tmp_path / "records", static=("latitude",), factors=(2, 2))
     options = {"noise_channels": 2, "consistency": "projection", "discriminator_head": "flatten"}
@@ -261,15 +278,6 @@ def test_a_penalty_is_logged_and_records_of_the_reference_s_degradation_are_take
         assert float(row["consistency"]) > 0
 
 
-OTHER = Normalization(
-    channels=NORMALIZATION.channels,
-    mean=np.zeros(2),
-    std=np.full(2, 3e-5),
-    log_mean=np.zeros(2),
-    log_std=np.full(2, 0.16),
-)
-
-
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
@@ -287,16 +295,6 @@ def test_what_cannot_be_trained_is_told_at_once(tmp_path, source, options, messa
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         GeneratorRun(config(folder, tmp_path / "run", **options))
     assert not checkpoints.epochs(tmp_path / "run")
-
-
-def test_another_network_or_normalisation_is_no_start(whole, records, tmp_path):
-    output, _ = whole
-    start = {"start_from": str(output), "pretraining_epochs": None}
-    with pytest.raises(ValueError, match="another network than this configuration asks for"):
-        GeneratorRun(config(records, tmp_path / "run", filters=8, **start))
-    folder = write_records(tmp_path / "records", normalization=OTHER)
-    with pytest.raises(ValueError, match=r"the generator in .*whole"):
-        GeneratorRun(config(folder, tmp_path / "run", **start))
 
 
 def test_a_run_does_not_go_on_under_other_settings_or_records(whole, records, tmp_path):

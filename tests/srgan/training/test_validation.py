@@ -5,7 +5,8 @@ import tensorflow as tf
 from srgan.degradation import coarsen
 from srgan.losses.combination import make_content_loss
 from srgan.losses.consistency import ConsistencyPenalty
-from srgan.training.step import ADVERSARIAL, PRETRAINING, Losses
+from srgan.losses.spectral import SpectralLoss
+from srgan.training.losses import ADVERSARIAL, PRETRAINING, Losses
 from srgan.training.validation import PatchScores, bicubic
 from tests.srgan.training.sources import NORMALIZATION
 
@@ -60,6 +61,34 @@ def test_smooth_fields_lack_small_scales():
     smooth = np.repeat(np.repeat(high[:, ::4, ::4], 4, axis=1), 4, axis=2)
     smooth = sum(np.roll(smooth, (i, j), (1, 2)) for i in range(4) for j in range(4)) / 16
     assert scores(smooth, high)[ADVERSARIAL]["small_scale_power"] < 0.1
+
+
+def waves(*amplitudes, extent=16):
+    """Waves along longitude, by their number; of both channels and of five patches."""
+    x = 2 * np.pi * np.arange(extent) / extent
+    wave = sum(a * np.cos(number * x) for number, a in amplitudes)
+    return np.broadcast_to(wave[:, None], (5, extent, extent, 2)).copy()
+
+
+def test_small_scales_begin_beyond_the_nyquist_wavenumber_of_the_coarse_grid():
+    # 16 points hold 8 coarse cells of factor 2, and these waves up to 4; the window smears by one.
+    true = waves((3, 1.0), (6, 1.0))
+    for generated, expected in (
+        (waves((3, 0.5), (6, 1.0)), 1.0),
+        (waves((3, 1.0), (6, 0.5)), 0.25),
+    ):
+        found = scores(generated, true)[ADVERSARIAL]["small_scale_power"]
+        assert found == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(("factor", "first"), [(2, 5), (4, 3)])
+def test_small_scale_power_is_the_ratio_of_all_wavenumbers_beyond(factor, first):
+    true, generated = fields(0), fields(1) * np.linspace(0.2, 2, 16)[:, None]
+    numbers = np.arange(1, 9)  # of 16 points
+    power = [SpectralLoss().power(tf.constant(x)).numpy().mean(0) for x in (generated, true)]
+    beyond = [p[:, numbers >= first].sum(-1) for p in power]
+    found = scores(generated, true, factor)[ADVERSARIAL]["small_scale_power"]
+    assert found == pytest.approx(np.mean(beyond[0] / beyond[1]), rel=1e-4)
 
 
 def test_no_patches_are_no_evaluation():
