@@ -24,7 +24,10 @@ import numpy as np
 FINGERPRINT_WHOLE = 16 << 20  # bytes; up to here files are read whole
 FINGERPRINT_BLOCK = 256 << 10  # bytes read at each place of larger ones
 FINGERPRINT_PLACES = 16
-VERSIONED_PACKAGES = ("atmodist", "tensorflow", "keras", "numpy", "h5py", "hdf5plugin", "dask")
+VERSIONED_PACKAGES = (
+    "atmodist", "tensorflow", "keras", "numpy", "scipy", "xarray", "pyshtools", "ducc0", "h5py",
+    "hdf5plugin", "dask",
+)  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -223,6 +223,8 @@ class _Opener:
 
         try:
             generator = load_generator(candidate.value[0], factor=self._inputs.factor)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"candidate {candidate.name}: {error}") from None
         except (ValueError, ImportError) as error:
             raise ValueError(f"candidate {candidate.name}: {error}") from None
         channels = tuple(channel.name for channel in self._reference.series.channels)
@@ -263,11 +265,10 @@ class _Opener:
         self.notes += [f"{candidate.name}: {warning.message}" for warning in caught]
         name = candidate.value[0]
         num_members = self._inputs.members if restoration.is_stochastic else 1
-        several = f", {num_members} members" if num_members > 1 else ""
         begun = f"block means over {restoration.factor} x {restoration.factor} points"
         return RestoredFields(
             restoration, refinement, begins, path is not None, num_members, self._inputs.seed,
-            about=f"{name} from {path or begun}{several}",
+            about=f"{name} from {path or begun}",
         )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ reference, times, channels, regions, seeds, options of statistics).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,8 @@ def _join(
 ) -> Results:
     first = runs[0]
     folder = Path(config.output)
-    bootstrap = Bootstrap(int(first.config.get("resamples", 1000)), first.setting.seed)
+    resamples = config.resamples or first.config["resamples"]
+    bootstrap = Bootstrap(resamples, first.setting.seed)
     common, left_out = _statistics(runs)
     outcomes, rows = {}, []
     for name in common:
@@ -87,7 +88,7 @@ def _join(
         rows=rows,
         left_out=left_out,
         notes=list(dict.fromkeys(note for run in runs for note in run.notes)),
-        config={**plain_config(config), "resamples": bootstrap.resamples},
+        config=plain_config(replace(config, resamples=resamples)),
     )
     write_results(results, f"{COMMAND} compare")
     return results

@@ -88,7 +88,7 @@ def compute(
     elif workers > 1:
         with (
             _environment(max(1, cores // workers)),
-            worker_pool(workers, _start_worker, config.encoder is not None) as submit,
+            worker_pool(workers, _start_worker, config.has_networks) as submit,
         ):
             yield from _in_order(plan, units, submit, workers)
     else:

@@ -25,6 +25,7 @@ from srgan.inference.configuration import INTERPOLATIONS
 
 Kind = Literal["fields", "generator", "interpolation", "persistence"]
 MAX_MEMBERS = 1000
+LEAST_RESAMPLES = 100  # fewer hardly have a 2.5 % quantile
 _NAME = re.compile(r"\w[\w .+@()-]*")
 
 
@@ -62,8 +63,8 @@ class EvaluationConfig:
     """Folder for report.html, metrics.json, metrics.csv and NetCDF files. Run again with another
     candidate or option, it computes only what is new."""
     statistics: list[str] | None = None
-    """Names of statistics, such as power_spectrum errors; the usual ones by default. A name that
-    does not exist, for instance '?', lists them all."""
+    """Names of statistics, such as power_spectrum errors; the usual ones by default. All names
+    stand at the end of this help."""
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Options of statistics, by name of the statistic, best given in YAML."""
     regions: dict[str, list[float] | None] | list[str] | None = None
@@ -109,8 +110,8 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         names = [candidate.name for candidate in self.parsed]
         self.own_regions  # noqa: B018  complains of wrong ones
-        least = {"members": 1, "every": 1, "resamples": 20, "seed": 0, "workers": 1, "factor": 2}
-        for name, limit in least.items():
+        least = {"members": 1, "every": 1, "seed": 0, "workers": 1, "factor": 2}
+        for name, limit in {**least, "resamples": LEAST_RESAMPLES}.items():
             value = getattr(self, name)
             if value is not None and value < limit:
                 raise ValueError(f"`{name}` must be at least {limit}; got {name}={value}")
@@ -142,6 +143,11 @@ class EvaluationConfig:
         return None if self.regions is None else named_regions(self.regions)
 
     @property
+    def has_networks(self) -> bool:
+        """Whether neural networks have to be run, and what runs them to be imported."""
+        return self.encoder is not None or any(c.kind == "generator" for c in self.parsed)
+
+    @property
     def folder(self) -> Path:
         """Where results go."""
         return Path(self.output)
@@ -156,10 +162,16 @@ class ComparisonConfig:
     """Folder for the joined report, tables and NetCDF files."""
     baseline: str | None = None
     """The candidate that others are compared with; that of the first run by default."""
+    resamples: int | None = None
+    """Resamples of the bootstrap over time; as many as of the first run by default."""
 
     def __post_init__(self) -> None:
         if len(self.runs) < 2:
             raise ValueError(f"there must be at least two runs to compare; got {len(self.runs)}")
+        if self.resamples is not None and self.resamples < LEAST_RESAMPLES:
+            raise ValueError(
+                f"`resamples` must be at least {LEAST_RESAMPLES}; got resamples={self.resamples}"
+            )
         if not self.output:
             raise ValueError("`output` must name a folder")
 

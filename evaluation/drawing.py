@@ -1,14 +1,14 @@
-"""Figures that several statistics share: maps beside the reference's, series, densities, stations.
+"""Figures that several statistics share: maps beside the reference's, series, densities.
 
 Only drawing; all numbers come from results, with the candidates along the dimension "candidate".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluation import plotting
+from evaluation import maps, plotting
 from evaluation.quantities import inverse_units, labelled, power_of_ten
 from evaluation.statistic import REFERENCE
 
@@ -34,14 +34,14 @@ def maps_beside_reference(values: "xr.DataArray", name: str, reference: str) -> 
         for candidate in names
     }
     if reference not in fields or len(fields) == 1:
-        return plotting.maps(fields, latitude, longitude, name=name, units=units)
+        return maps.side_by_side(fields, latitude, longitude, name=name, units=units)
     own = fields.pop(reference)
     panels = {f"{candidate} − {reference}": field - own for candidate, field in fields.items()}
     num = len(panels)
     columns = 1 if num == 1 else 2
     rows = -(-num // columns)
     width = 7.6
-    shape = _height_over_width(latitude, longitude)
+    shape = height_over_width(latitude, longitude)
     heights = [width * 0.55 * shape + 0.75, rows * ((width / columns) * shape + 0.3) + 0.75]
     if num == 1:
         heights[1] = heights[0]
@@ -65,13 +65,13 @@ def _panels(
     signed: bool | None,
     columns: int,
 ) -> None:
-    low, high = plotting.limits(*fields.values(), signed=signed)
+    low, high = maps.limits(*fields.values(), signed=signed)
     power = power_of_ten((low, high))
     rows = -(-len(fields) // columns)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (title, field) in zip(grid, fields.items(), strict=False):
         bounds = (low * 10.0**-power, high * 10.0**-power)
-        image = plotting.draw_map(axes, latitude, longitude, field * 10.0**-power, bounds=bounds)
+        image = maps.draw_map(axes, latitude, longitude, field * 10.0**-power, bounds=bounds)
         axes.set_title(plotting.text(title, 48))
     for axes in grid[len(fields) :]:
         axes.set_visible(False)
@@ -79,8 +79,9 @@ def _panels(
     bar.set_label(labelled(plotting.text(name, 60), units, power))
 
 
-def _height_over_width(latitude: np.ndarray, longitude: np.ndarray) -> float:
-    eastwards, _ = plotting.unwrapped(longitude)
+def height_over_width(latitude: np.ndarray, longitude: np.ndarray) -> float:
+    """Of a map of these points."""
+    eastwards, _ = maps.unwrapped(longitude)
     middle = 1.0 if np.ptp(latitude) > 90 else np.cos(np.radians(np.mean(latitude)))
     return float(np.clip(np.ptp(latitude) / (np.ptp(eastwards) * middle), 0.2, 2.0))
 
@@ -103,7 +104,8 @@ def time_series(result: "xr.Dataset", names: Sequence[str]) -> "Figure":
         units = variable.attrs.get("units", "1")
         plotting.series(panel, result.time.values, lines, name="", units=units)
         panel.set_title(long_name, loc="left")
-    _legend(figure, candidates)
+        panel.label_outer()
+    plotting.legend(figure, candidates)
     return figure
 
 
@@ -113,7 +115,7 @@ def densities(result: "xr.Dataset") -> "Figure":
     styles = plotting.line_styles(candidates)
     figure, axes = plotting.new(8.2, 3.8, ncols=2)
     for panel, prefix, name in zip(axes, ("", "gradient_"), ("value", "|gradient|"), strict=True):
-        edges = _common(result[f"{prefix}edges"]).values
+        edges = common(result[f"{prefix}edges"]).values
         middle = (edges[:-1] + edges[1:]) / 2
         units = result[f"{prefix}edges"].attrs["units"]
         power = power_of_ten(edges)
@@ -126,14 +128,14 @@ def densities(result: "xr.Dataset") -> "Figure":
             drawn = np.where(steps > 0, steps, np.nan)
             color = styles[candidate]["color"]
             panel.stairs(drawn, edges * 10.0**-power, color=color, alpha=0.3, linewidth=0.8)
-            line = np.where(kernel > 0, kernel, np.nan)
+            line = np.where(_between_ends(steps > 0), kernel, np.nan)
             panel.plot(middle * 10.0**-power, line, **styles[candidate])
             if np.isfinite(drawn).any():
                 largest = max(largest, float(np.nanmax(drawn)))
                 least.append(float(np.nanmin(drawn)))
         if least:
             panel.set_ylim(max(min(least) / 3, largest * 1e-9), largest * 3)
-        median, scale = (float(x) for x in _common(result[f"{prefix}axis"]).values)
+        median, scale = (float(x) for x in common(result[f"{prefix}axis"]).values)
         panel.set_yscale("log")
         panel.set_xscale(
             "function",
@@ -147,107 +149,19 @@ def densities(result: "xr.Dataset") -> "Figure":
         inverse = labelled("", inverse_units(units), -power).strip(" ()")
         panel.set_ylabel(f"density ({inverse})" if inverse else "density")
         panel.grid(linewidth=0.4, alpha=0.6)
-    _legend(figure, candidates)
+    plotting.legend(figure, candidates)
     return figure
 
 
-def station_boxes(result: "xr.Dataset") -> "Figure":
-    """W1 over the deviation of the reference at stations: a panel for each size of box."""
-    boxes = [str(box) for box in result.box.values]
-    shares = station_shares(result)
-    candidates = [str(candidate) for candidate in result.candidate.values]
-    figure, axes = plotting.new(8.2, 0.9 + 0.4 * len(candidates), ncols=len(boxes), sharex=True)
-    for number, (panel, box) in enumerate(zip(np.atleast_1d(axes), boxes, strict=True)):
-        values = shares.sel(box=box)
-        samples = {name: values.sel(candidate=name).values for name in candidates}
-        plotting.box_plots(panel, samples, name="W1 / deviation")
-        panel.set_title(f"{box.replace('x', ' × ')} points")
-        panel.set_xlim(left=0)
-        panel.tick_params(labelleft=number == 0)
-    return figure
+def _between_ends(known: np.ndarray) -> np.ndarray:
+    """From the first to the last place where anything is known."""
+    inside: np.ndarray = np.maximum.accumulate(known) & np.maximum.accumulate(known[::-1])[::-1]
+    return inside
 
 
-def station_verdicts(tests: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Bars of better, equal and worse stations for each comparison, with adjusted p-values.
-
-    Args:
-        tests: As `uncertainty.station_tests` returns them, of one channel.
-    """
-    figure, panel = plotting.new(7.6, 0.9 + 0.34 * len(tests))
-    shades = {"better": "#009E73", "equal": "0.85", "worse": "#D55E00"}
-    for row, test in enumerate(tests):
-        left = 0
-        for verdict, shade in shades.items():
-            count = int(test[verdict])
-            panel.barh(row, count, left=left, color=shade, height=0.7)
-            if count:
-                panel.text(left + count / 2, row, str(count), ha="center", va="center", fontsize=7)
-            left += count
-        p = test["wilcoxon_adjusted"]
-        text = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-        panel.text(left * 1.01, row, text, va="center", fontsize=8)
-    names = []
-    for test in tests:
-        both = " – ".join(plotting.text(test[key], 20) for key in ("a", "b"))
-        names.append(f"{both}, {test['box'].replace('x', ' × ')}")
-    panel.set_yticks(range(len(tests)), labels=names)
-    panel.invert_yaxis()
-    panel.set_xlim(0, max(sum(int(test[v]) for v in shades) for test in tests) * 1.15)
-    panel.set_xlabel("stations at which the first is better (green), equal (grey), worse (orange)")
-    return figure
-
-
-def station_map(result: "xr.Dataset") -> "Figure":
-    """The same for the nearest point, as coloured points on a map for each candidate."""
-    shares = station_shares(result).sel(box="1x1")
-    candidates = [str(candidate) for candidate in result.candidate.values]
-    latitude, longitude = result.station_latitude.values, result.station_longitude.values
-    around = np.ptp(longitude) > 180 or np.ptp(latitude) > 90
-    north = np.linspace(85, -65, 31) if around else _frame(latitude)[::-1]
-    east = np.arange(-177.5, 180, 5.0) if around else _frame(longitude)
-    columns = 1 if len(candidates) == 1 else 2
-    rows = -(-len(candidates) // columns)
-    width = 7.6
-    height = rows * (width / columns * _height_over_width(north, east) + 0.35) + 0.8
-    figure, axes = plotting.new(width, height, nrows=rows, ncols=columns, squeeze=False)
-    low, high = plotting.limits(shares.values, signed=False)
-    for panel, name in zip(axes.ravel(), candidates, strict=False):
-        plotting.map_axes(panel, north, east)
-        panel.set_facecolor("white")
-        points = panel.scatter(
-            longitude,
-            latitude,
-            c=shares.sel(candidate=name).values,
-            s=16,
-            vmin=low,
-            vmax=high,
-            cmap="viridis",
-            edgecolors="black",
-            linewidths=0.3,
-            zorder=5,
-        )
-        panel.set_title(plotting.text(name))
-    for panel in axes.ravel()[len(candidates) :]:
-        panel.set_visible(False)
-    bar = figure.colorbar(points, ax=list(axes.ravel()), location="bottom", shrink=0.6, aspect=40)
-    bar.set_label("W1 / deviation")
-    return figure
-
-
-def station_shares(result: "xr.Dataset") -> "xr.DataArray":
-    """W1 divided by the standard deviation of the reference, so that stations compare."""
-    deviation = _common(result.station_deviation)
-    return result.station_wasserstein / deviation.where(deviation > 0)
-
-
-def _common(variable: "xr.DataArray") -> "xr.DataArray":
+def common(variable: "xr.DataArray") -> "xr.DataArray":
     """What is the same for all candidates, whether or not it was repeated for each."""
     return variable.isel(candidate=0) if "candidate" in variable.dims else variable
-
-
-def _frame(degrees: np.ndarray) -> np.ndarray:
-    margin = max(1.0, 0.1 * float(np.ptp(degrees)))
-    return np.linspace(degrees.min() - margin, degrees.max() + margin, 20)
 
 
 def _varies(values: np.ndarray) -> bool:
@@ -268,13 +182,3 @@ def _asinh_ticks(panel: "Axes", edges: np.ndarray, scale: float, signed: bool) -
     panel.set_xticks(ticks, labels=[f"{tick:g}".replace("-", "−") for tick in ticks])
     panel.set_xticks([], minor=True)
     panel.set_xlim(edges[0], edges[-1])
-
-
-def _legend(figure: "Figure", candidates: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    styles = plotting.line_styles(candidates)
-    handles = [Line2D([], [], **styles[name]) for name in candidates]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False
-    )

@@ -2,18 +2,21 @@
 
 A figure is rendered once; its PNG in the folder has a palette. In the page, pictures of fields,
 which have no lines to keep sharp, are WebP where that is smaller. The PDF takes the layout that was
-found for the PNG. The same results give the same bytes, whatever the number of workers.
+found for the PNG. The same results give the same bytes, whatever the number of workers, and however
+many sections were drawn before (`evaluation.sections`).
 """
 
 import io
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tqdm import tqdm
 
 from atmodist.figures import RESOLUTION, save_figure
 from atmodist.outputs import atomic_path
@@ -21,6 +24,15 @@ from atmodist.workers import worker_pool
 from evaluation import plotting
 from evaluation.html import data_uri, slug
 from evaluation.pictures import draw_time, format_time
+from evaluation.sections import (
+    MEDIA_TYPES,
+    Drawn,
+    Job,
+    Section,
+    identity_of,
+    load_section,
+    save_section,
+)
 from evaluation.statistic import Picture
 
 if TYPE_CHECKING:
@@ -33,44 +45,6 @@ QUALITY = 80  # of WebP
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """A figure as the page shows it.
-
-    Attributes:
-        title: A short line.
-        caption: What is to be seen.
-        uri: The picture itself.
-        size: Width and height in inches.
-    """
-
-    title: str
-    caption: str
-    uri: str
-    size: tuple[float, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """What could be drawn of a statistic, or of the fields at one time.
-
-    Attributes:
-        figures: In order.
-        error: Why some are missing, or "".
-    """
-
-    figures: Sequence[Drawn]
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Work for one process: a statistic, or the fields at one of the times shown."""
-
-    statistic: str | None
-    time: int = 0
-
-
 def jobs_of(results: "Results") -> dict[Job, str]:
     """All there is to draw, with names of folders; the longest work comes first."""
     num_times = results.fields.sizes["time"]
@@ -78,25 +52,49 @@ def jobs_of(results: "Results") -> dict[Job, str]:
     return found | {Job(name): slug(name) for name in results.outcomes}
 
 
-def draw_all(results: "Results", folder: Path, workers: int = 1) -> Mapping[Job, Section]:
-    """Draws all sections into subfolders of `folder`.
+def draw_all(
+    results: "Results", folder: Path, workers: int = 1, before: Path | None = None
+) -> Mapping[Job, Section]:
+    """Draws all sections into subfolders of `folder`, but for those that were drawn before.
 
     Args:
         results: Of a finished run.
         folder: Exists.
         workers: Processes; 1 draws in this one.
+        before: The folder of an earlier report, whose figures are taken over where they are right.
     """
     jobs = jobs_of(results)
-    workers = min(workers, len(jobs))
+    identities = {job: identity_of(results, job) for job in jobs}
+    done: dict[Job, Section] = {}
+    for job, name in jobs.items():
+        section = load_section(before / name, identities[job]) if before else None
+        if before and section:
+            shutil.copytree(before / name, folder / name)
+            done[job] = section
+    left = {job: folder / name for job, name in jobs.items() if job not in done}
+    with tqdm(
+        total=len(jobs), initial=len(done), desc="report", unit="section", disable=None
+    ) as progress:
+        for job, section in _drawn(results, left, min(workers, len(left))):
+            done[job] = section
+            if not section.error:
+                save_section(left[job], identities[job], section)
+            progress.update()
+    return {job: done[job] for job in jobs}
+
+
+def _drawn(
+    results: "Results", jobs: Mapping[Job, Path], workers: int
+) -> Iterator[tuple[Job, Section]]:
+    """Sections as they get done."""
     if workers < 2:
-        return {job: draw_section(results, job, folder / name) for job, name in jobs.items()}
+        yield from ((job, draw_section(results, job, folder)) for job, folder in jobs.items())
+        return
     bare = replace(results, rows=[])
-    with ExitStack() as stack:
-        submit = stack.enter_context(worker_pool(workers, _start_worker))
-        futures = {
-            job: submit(draw_section, bare, job, folder / name) for job, name in jobs.items()
-        }
-        return {job: future.result() for job, future in futures.items()}
+    with worker_pool(workers, _start_worker) as submit:
+        futures = {submit(draw_section, bare, job, folder): job for job, folder in jobs.items()}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
 def draw_section(results: "Results", job: Job, folder: Path) -> Section:
@@ -104,7 +102,7 @@ def draw_section(results: "Results", job: Job, folder: Path) -> Section:
     done: list[Drawn] = []
     taken: set[str] = set()
     try:
-        with plotting.style():
+        with plotting.style(), plotting.same_colors(results.candidates):
             for picture in _pictures(results, job):
                 name = slug(picture.name)
                 while name in taken:
@@ -129,18 +127,24 @@ def save_picture(picture: Picture, path: Path) -> Drawn:
     canvas.draw()
     width, height = map(float, figure.get_size_inches())
     whole = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    content, kind = _encoded(whole.quantize(PALETTE, dither=Image.Dither.NONE), "PNG"), "image/png"
-    with atomic_path(path.with_name(path.name + ".png")) as temporary:
-        temporary.write_bytes(content)
+    shown = path.with_name(path.name + ".png")
+    content = _encoded(whole.quantize(PALETTE, dither=Image.Dither.NONE), "PNG")
+    _write(shown, content)
     if len(content) > LARGE:
         smaller = _encoded(whole, "WEBP", quality=QUALITY)
         if len(smaller) < len(content):
-            content, kind = smaller, "image/webp"
+            shown, content = path.with_name(path.name + ".webp"), smaller
+            _write(shown, content)
     figure.set_layout_engine("none")  # the layout that was found serves the other file
     save_figure(figure, path, ("pdf",))
     figure.clear()
-    uri = data_uri(content, kind)
-    return Drawn(title=picture.title, caption=picture.caption, uri=uri, size=(width, height))
+    return Drawn(
+        title=picture.title,
+        caption=picture.caption,
+        file=shown.name,
+        uri=data_uri(content, MEDIA_TYPES[shown.suffix]),
+        size=(width, height),
+    )
 
 
 def times_of(results: "Results") -> list[str]:
@@ -153,6 +157,11 @@ def _pictures(results: "Results", job: Job) -> Iterator[Picture] | Iterable[Pict
         return draw_time(results.fields, results.setting, job.time)
     outcome = results.outcomes[job.statistic]
     return outcome.statistic.draw(outcome.dataset)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _encoded(image: Any, suffix: str, **options: Any) -> bytes:

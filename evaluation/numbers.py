@@ -10,6 +10,11 @@ differences are told of a candidate c at each time t:
 
 A candidate is called better or worse than the baseline where the interval leaves out zero, else
 the two are called equal. Beside that stands the reference implementation's rule of 10 %.
+
+Numbers may be infinite (the PSNR of a perfect candidate is). Strict JSON has no infinity, so that
+`metrics.json` holds the words "Infinity" and "-Infinity", which `float` of Python, `Number` of
+JavaScript and `as.numeric` of R read as numbers; `metrics.csv` holds inf and -inf, as all of them
+write it. What is unknown is null there and empty here.
 """
 
 import math
@@ -19,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evaluation.paired import station_tests, ten_percent_rule
 from evaluation.statistic import REFERENCE
-from evaluation.uncertainty import Difference, difference, station_tests, ten_percent_rule
+from evaluation.uncertainty import Difference, apart, difference, loss, mean_of_known
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,9 +40,10 @@ COLUMNS = (
     "difference", "difference_low", "difference_high",
     "baseline", "baseline_difference", "baseline_low", "baseline_high", "baseline_p",
     "verdict", "ten_percent",
-    "stations", "stations_better", "stations_equal", "stations_worse",
+    "stations", "stations_better", "stations_equal", "stations_worse", "sign_flip_p",
 )  # fmt: skip
 SURE = 0.05  # adjusted p-values below it are told as a verdict
+INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}  # in JSON
 VERDICTS = {-1: "better", 0: "equal", 1: "worse"}
 
 
@@ -56,7 +63,7 @@ class Bootstrap:
         """Interval and p-value of the mean of a series; None if it is too short to tell."""
         zero = np.zeros_like(series)
         found = difference(series, zero, seed=self.seed, num_resamples=self.resamples)
-        return found if math.isfinite(found.low) else None
+        return None if math.isnan(found.low) else found
 
 
 def numbers(name: str, dataset: "xr.Dataset", baseline: str, bootstrap: Bootstrap) -> list[Row]:
@@ -82,7 +89,7 @@ def numbers(name: str, dataset: "xr.Dataset", baseline: str, bootstrap: Bootstra
 
 
 def nested(rows: Sequence[Row], titles: Mapping[str, str]) -> dict[str, Any]:
-    """Rows by statistic and variable, as `metrics.json` holds them."""
+    """Rows by statistic and variable, as `metrics.json` holds them; see the module."""
     content: dict[str, Any] = {
         name: {"title": title, "variables": {}} for name, title in titles.items()
     }
@@ -90,8 +97,25 @@ def nested(rows: Sequence[Row], titles: Mapping[str, str]) -> dict[str, Any]:
         variables = content[row["statistic"]]["variables"]
         named = {key: row[key] for key in NAMED[2:]}
         entry = variables.setdefault(row["variable"], {**named, "values": []})
-        entry["values"].append({key: v for key, v in row.items() if key not in NAMED})
+        entry["values"].append({k: _worded(v) for k, v in row.items() if k not in NAMED})
     return content
+
+
+def flat(content: Mapping[str, Any]) -> list[Row]:
+    """The rows of which `nested` made its content."""
+    numbers = {word: value for value, word in INFINITIES.items()}
+    rows: list[Row] = []
+    for statistic, entry in content.items():
+        for variable, about in entry["variables"].items():
+            named = {key: about[key] for key in NAMED[2:]}
+            first = {"statistic": statistic, "variable": variable, **named}
+            for values in about["values"]:
+                rows.append(first | {key: numbers.get(v, v) for key, v in values.items()})
+    return rows
+
+
+def _worded(value: Any) -> Any:
+    return INFINITIES.get(value, value) if isinstance(value, float) else value
 
 
 def _of_variable(array: "xr.DataArray", baseline: str, bootstrap: Bootstrap) -> list[Row]:
@@ -115,7 +139,7 @@ def _of_variable(array: "xr.DataArray", baseline: str, bootstrap: Bootstrap) -> 
             truth = named[REFERENCE][index] if REFERENCE in named else None
             draws = bootstrap if in_time else None
             if candidate != REFERENCE and truth is not None:
-                row |= _told("difference", own[index] - truth, draws)
+                row |= _told("difference", apart(own[index], truth), draws)
             if candidate not in (REFERENCE, baseline) and baseline in named:
                 row |= _against(own[index], named[baseline][index], truth, better, draws)
                 row["baseline"] = baseline
@@ -145,17 +169,17 @@ def _against(
     draws: Bootstrap | None,
 ) -> Row:
     """A candidate beside the baseline."""
-    if better == "reference" and truth is not None:
-        own, other = np.abs(own - truth), np.abs(other - truth)
-    elif better == "reference":
-        return {}
-    row = _told("baseline_difference", own - other, draws)
+    if better == "reference":
+        if truth is None:
+            return {}
+        own, other = loss(own, "reference", truth), loss(other, "reference", truth)
+    row = _told("baseline_difference", apart(own, other), draws)
     sign = {"lower": 1, "reference": 1, "higher": -1}.get(better)
     if sign is None:
         return row
     if "baseline_low" in row:
-        apart = (row["baseline_low"] > 0) - (row["baseline_high"] < 0)
-        row["verdict"] = VERDICTS[int(sign * apart)]
+        side = (row["baseline_low"] > 0) - (row["baseline_high"] < 0)
+        row["verdict"] = VERDICTS[int(sign * side)]
     a, b = _mean(own), _mean(other)
     if sign == 1 and a is not None and b is not None and min(a, b) >= 0:
         row["ten_percent"] = VERDICTS[int(ten_percent_rule(np.array(a), np.array(b)))]
@@ -165,15 +189,15 @@ def _against(
 def _of_stations(name: str, dataset: "xr.Dataset", seed: int) -> list[Row]:
     """Each pair of candidates over stations; `baseline` is the other one of the pair.
 
-    The value is the mean difference of distances, `baseline_p` that of Wilcoxon's signed rank test,
-    adjusted for all pairs, channels and boxes; the verdict is by it, and counts by the 10 % rule.
+    The value is the mean difference of distances; `baseline_p` is of Wilcoxon's signed rank test
+    and `sign_flip_p` of the sign-flip test, both adjusted for all pairs, channels and boxes. The
+    verdict is by the former, and counts are by the 10 % rule.
     """
     units = str(dataset["station_wasserstein"].attrs.get("units", ""))
     rows: list[Row] = []
     for test in station_tests(dataset, seed=seed):
-        known = math.isfinite(test["wilcoxon_adjusted"])
-        sure = known and test["wilcoxon_adjusted"] < SURE
-        told = test["mean"] if math.isfinite(test["mean"]) else None
+        told = _known(test["mean"])
+        sure = test["wilcoxon_adjusted"] < SURE
         rows.append(
             {
                 "statistic": name,
@@ -186,19 +210,21 @@ def _of_stations(name: str, dataset: "xr.Dataset", seed: int) -> list[Row]:
                 "value": told,
                 "baseline": test["b"],
                 "baseline_difference": told,
-                "baseline_p": test["wilcoxon_adjusted"] if known else None,
+                "baseline_p": _known(test["wilcoxon_adjusted"]),
                 "verdict": VERDICTS[int(np.sign(test["median"])) if sure else 0],
                 "stations": test["num_stations"],
                 "stations_better": test["better"],
                 "stations_equal": test["equal"],
                 "stations_worse": test["worse"],
+                "sign_flip_p": _known(test["permutation_adjusted"]),
             }
         )  # fmt: skip
-    return rows
+    return sorted(rows, key=lambda row: str(row["variable"]))  # as `flat` gives them back
 
 
 def _mean(values: np.ndarray) -> float | None:
-    """Over the times at which there is a value; JSON has neither NaN nor infinity."""
-    values = values[~np.isnan(values)]
-    mean = values.mean() if len(values) else math.nan
-    return float(mean) if math.isfinite(mean) else None
+    return _known(mean_of_known(values))
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -3,10 +3,11 @@
 A part belongs to one statistic of one candidate, and is named by a digest of all that decides it:
 the reference, the candidate, times, regions, options. So a run that was killed goes on where it
 was, another candidate leaves those before it alone, and nothing outdated is ever taken for valid.
+What a finished run has no use for is removed, lest a folder grow with each change of its inputs.
 """
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from atmodist.outputs import atomic_path
 
 _ARRAY = "array."  # before names, which are the statistics' own
 _DONE, _IDENTITY = "done", "identity"
+_SUFFIX = ".npz"
 
 
 class Parts:
@@ -52,6 +54,13 @@ class Parts:
         """Reads what `save` kept; 0 and nothing where there is nothing that may be used."""
         return self._read(name, identity, whole=True)
 
+    def keep_only(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Removes all parts but those of the names and identities that are given."""
+        kept = {self._path(name, identity) for name, identity in wanted}
+        for path in self.folder.glob(f"*{_SUFFIX}"):
+            if path not in kept:
+                path.unlink()
+
     def _read(self, name: str, identity: str, *, whole: bool) -> tuple[int, dict[str, np.ndarray]]:
         try:
             with np.load(self._path(name, identity), allow_pickle=False) as file:
@@ -64,4 +73,4 @@ class Parts:
             return 0, {}
 
     def _path(self, name: str, identity: str) -> Path:
-        return self.folder / f"{name}-{identity}.npz"
+        return self.folder / f"{name}-{identity}{_SUFFIX}"

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atmodist.fields.archive import Channel
-from evaluation import plotting
+from evaluation import maps
 from evaluation.plotting import text
+from evaluation.quantities import words
+from evaluation.regions import region_title
 from evaluation.statistic import GLOBE, REFERENCE, Picture, Region, Setting
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def draw_fields(fields: Mapping[str, np.ndarray], setting: Setting, when: str) -
         for region, (rows, columns) in windows.items():
             cut = {name: fields[name][c][np.ix_(rows, columns)] for name in names}
             place = (setting.grid.latitude[rows], setting.grid.longitude[columns])
-            where = f", {region.replace('_', ' ')}" if region else ""
+            where = f", {region_title(region)}" if region else ""
             yield from _pair(cut, channel, place, f"{where}, {when}", region or GLOBE)
 
 
@@ -89,14 +91,15 @@ def _pair(
     suffix: str,
     prefix: str,
 ) -> Iterator[Picture]:
-    columns = plotting.columns_for(*place)
-    options: dict[str, Any] = {"name": channel.name, "units": channel.units, "columns": columns}
-    what = channel.name.capitalize()
+    columns = maps.columns_for(*place)
+    name = words(channel.name)
+    options: dict[str, Any] = {"name": name, "units": channel.units, "columns": columns}
+    what = name.capitalize()
     yield Picture(
         name=f"{prefix}_{channel.name}",
         title=f"{what}{suffix}",
         caption="All fields have the same colours, which end at the 99.5th percentile.",
-        figure=plotting.maps(dict(fields), *place, **options),
+        figure=maps.side_by_side(dict(fields), *place, **options),
     )
     if REFERENCE not in fields or len(fields) < 2:
         return
@@ -113,10 +116,10 @@ def _pair(
             "White is no difference, red too high, blue too low; colours end at the 99.5th "
             "percentile of absolute differences."
         ),
-        figure=plotting.maps(
+        figure=maps.side_by_side(
             differences,
             *place,
-            name=f"difference of {channel.name}",
+            name=f"difference of {name}",
             units=channel.units,
             signed=True,
             columns=columns,

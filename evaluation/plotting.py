@@ -1,53 +1,64 @@
-"""How figures of the evaluation are drawn: colours, maps, spectra, series, box plots.
+"""How figures of the evaluation are drawn: who has which colour, series in time, bars, boxes.
 
-Use the helpers inside `with style():`; the report does so around `draw` of a statistic. Candidates
-keep their colour and dash in all figures of a report; the reference is black. Colours are those of
-Okabe and Ito, which colour-blind readers tell apart. Maps are in plate carree, centred on Greenwich
-where they go around the globe, with coastlines. Names come from files and users, and are shown as
-they are: see `text`.
+Use the helpers inside `with style():`; the report does so around `draw` of a statistic. The
+reference is black; candidates keep their colour and dash in all figures of a report, also in those
+that show some of them only (see `same_colors`). Colours are those of Okabe and Ito, which
+colour-blind readers tell apart; where they are used up, dashes, hatches and gaps in swatches go on.
+Names come from files and users, and are shown as they are: see `text`.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atmodist.constants import EARTH_RADIUS
-from atmodist.figures import cell_edges, new_canvas, style
-from evaluation import coastlines
+from atmodist.figures import new_canvas, style
 from evaluation.quantities import labelled, power_of_ten
 from evaluation.statistic import REFERENCE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
 __all__ = [
+    "bars",
     "box_plots",
     "colors",
-    "columns_for",
-    "draw_map",
-    "limits",
+    "legend",
     "line_styles",
-    "map_axes",
-    "maps",
     "new",
+    "same_colors",
     "series",
     "smooth",
-    "spectrum_axes",
     "style",
     "text",
 ]
 
 WIDTH, HEIGHT = 6.4, 3.8  # inches
-PERCENTILE = 99.5  # of absolute or signed values, where colour scales end
-SIGNED, UNSIGNED = "RdBu_r", "viridis"
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1, 1.5)))
+HATCHES = ("", "////", "....", "xxxx")
 LONGEST_NAME = 28  # characters
-Scale = Literal["common", "own"]
+BARS = 0.8  # of the room between two groups
+FEW = 12  # times of which each has a dot
+HOLE = 1.5  # of the usual step, beyond which a line is broken
+
+ROUND = [1, 2, 5, 10]  # steps of ticks, times powers of ten
+_DAYS = "days since 1970-01-01"
+_known: ContextVar[tuple[str, ...]] = ContextVar("candidates of the page", default=())
+
+
+@contextmanager
+def same_colors(candidates: Iterable[str]) -> Iterator[None]:
+    """Inside, these candidates have the colours that they have together, whoever is drawn."""
+    token = _known.set(tuple(candidates))
+    try:
+        yield
+    finally:
+        _known.reset(token)
 
 
 def text(name: str, longest: int = LONGEST_NAME) -> str:
@@ -59,28 +70,61 @@ def text(name: str, longest: int = LONGEST_NAME) -> str:
     return f"\u2009{name}" if name.startswith("_") else name  # legends hide labels with "_"
 
 
+def numbered(candidates: Iterable[str]) -> dict[str, int]:
+    """The place of each candidate, without the reference, among all that share the colours."""
+    names = list(candidates)
+    order = [name for name in dict.fromkeys((*_known.get(), *names)) if name != REFERENCE]
+    return {name: order.index(name) for name in names if name != REFERENCE}
+
+
 def colors(candidates: Iterable[str]) -> dict[str, str]:
     """A colour for each candidate, in order; black for the reference."""
-    others = [name for name in candidates if name != REFERENCE]
-    chosen = {name: OKABE_ITO[i % len(OKABE_ITO)] for i, name in enumerate(others)}
+    chosen = {name: OKABE_ITO[i % len(OKABE_ITO)] for name, i in numbered(candidates).items()}
     return {REFERENCE: "black"} | chosen
+
+
+def turns(candidates: Iterable[str]) -> dict[str, int]:
+    """How often all colours were used up before each candidate; 0 for the reference."""
+    chosen = {name: i // len(OKABE_ITO) for name, i in numbered(candidates).items()}
+    return {REFERENCE: 0} | chosen
 
 
 def line_styles(candidates: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Arguments for `axes.plot` of each candidate: colour, dash, label; the reference is wider."""
-    styles: dict[str, dict[str, Any]] = {}
     names = list(candidates)
-    others = [name for name in names if name != REFERENCE]
-    for name, color in colors(names).items():
-        turn = others.index(name) // len(OKABE_ITO) if name in others else 0
-        styles[name] = {
+    turn = turns(names)
+    return {
+        name: {
             "color": color,
-            "linestyle": DASHES[turn % len(DASHES)],
+            "linestyle": DASHES[turn[name] % len(DASHES)],
             "linewidth": 1.8 if name == REFERENCE else 1.3,
             "label": text(name),
             "zorder": 2.0 if name == REFERENCE else 2.5,
         }
-    return styles
+        for name, color in colors(names).items()
+    }
+
+
+def legend(figure: "Figure", candidates: Sequence[str], *, filled: bool = False) -> None:
+    """Says below the panels, where it hides no data, who is who.
+
+    Args:
+        figure: With a constrained layout.
+        candidates: Those drawn, in order.
+        filled: Whether they are drawn as bars instead of lines.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    if filled:
+        handles: list[Any] = [Patch(**look) for look in _bar_styles(candidates).values()]
+    else:
+        styles = line_styles(candidates)
+        handles = [Line2D([], [], **styles[name]) for name in candidates]
+    longest = max((len(text(name)) for name in candidates), default=0)
+    room = figure.get_size_inches()[0] / (0.6 + 0.065 * longest)  # inches of an entry
+    columns = max(1, min(len(handles), int(room)))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def new(width: float = WIDTH, height: float = HEIGHT, **options: Any) -> tuple["Figure", Any]:
@@ -91,221 +135,6 @@ def new(width: float = WIDTH, height: float = HEIGHT, **options: Any) -> tuple["
     """
     figure = new_canvas(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(**options)
-
-
-def limits(
-    *fields: np.ndarray, signed: bool | None = None, percentile: float = PERCENTILE
-) -> tuple[float, float]:
-    """Ends of a colour scale that a few wild points do not stretch.
-
-    Args:
-        fields: All that share the scale; values that are not finite are left out.
-        signed: Whether zero is in the middle; by default if the robust range has both signs.
-        percentile: Of |values| if signed, else `100 - percentile` and `percentile` of the values.
-    """
-    values = np.concatenate([np.ravel(field) for field in fields]) if fields else np.zeros(0)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return (-1.0, 1.0) if signed else (0.0, 1.0)
-    least, most = np.percentile(values, [100 - percentile, percentile])
-    if signed is None:
-        signed = bool(least < 0 < most and min(-least, most) > 0.1 * max(-least, most))
-    if signed:
-        end = float(np.percentile(np.abs(values), percentile)) or float(np.abs(values).max())
-        end = end if end > 0 else 1.0
-        return -end, end
-    if least == most:
-        least, most = values.min(), values.max()
-    if least == most:
-        spread = abs(least) * 0.05 or 0.5
-        least, most = least - spread, most + spread
-    return float(least), float(most)
-
-
-def maps(
-    fields: Mapping[str, np.ndarray],
-    latitude: np.ndarray,
-    longitude: np.ndarray,
-    *,
-    name: str,
-    units: str = "1",
-    signed: bool | None = None,
-    bounds: tuple[float, float] | None = None,
-    columns: int = 2,
-    width: float = 7.6,
-    points: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
-) -> "Figure":
-    """Maps beside each other with one colour scale.
-
-    Args:
-        fields: By title; each (latitude, longitude).
-        latitude: Degrees north, in order, (latitude,).
-        longitude: Degrees east, eastwards, may cross the date line, (longitude,).
-        name: Of the quantity, for the colour bar.
-        units: CF's.
-        signed: See `limits`; signed fields are white at zero.
-        bounds: Ends of the scale instead of robust ones.
-        columns: Maps in a row, at most.
-        width: Inches.
-        points: Places to mark on each map, by title: degrees north and east.
-    """
-    low, high = bounds or limits(*fields.values(), signed=signed)
-    power = power_of_ten((low, high))
-    factor = 10.0**-power
-    wanted = max(1, columns)
-    columns = min(wanted, len(fields))
-    rows = -(-len(fields) // columns)
-    panel = width / wanted  # inches
-    if columns < wanted:
-        panel = min(1.2 * panel, width / columns)
-    width = max(columns * panel, 4.2)
-    height = min(rows * ((panel - 0.35) / _extent_aspect(latitude, longitude) + 0.45) + 0.75, 12.0)
-    longest = int((panel - 0.2) / 0.078)  # characters of a title
-    figure = new_canvas(figsize=(width, height), layout="compressed")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    image = None
-    for axes, (title, values) in zip(grid, fields.items(), strict=False):
-        image = draw_map(
-            axes, latitude, longitude, values * factor, bounds=(low * factor, high * factor)
-        )
-        axes.set_title(text(title, longest), fontsize=9)
-        if points and title in points:
-            north, east = points[title]
-            axes.plot(_same_turn(east, axes.get_xlim()[0]), north, "k.", markersize=2)
-    for axes in grid[len(fields) :]:
-        axes.set_visible(False)
-    for i, axes in enumerate(grid[: len(fields)]):
-        axes.tick_params(labelbottom=i + columns >= len(fields), labelleft=i % columns == 0)
-    if image is not None:
-        extend = _extend(fields.values(), low, high)
-        label = labelled(text(name, 60), units, power)
-        bar = figure.colorbar(
-            image, ax=list(grid), location="bottom", shrink=0.6, aspect=40, extend=extend
-        )
-        bar.set_label(label)
-    return figure
-
-
-def draw_map(
-    axes: "Axes",
-    latitude: np.ndarray,
-    longitude: np.ndarray,
-    values: np.ndarray,
-    *,
-    bounds: tuple[float, float],
-    colormap: str | None = None,
-) -> "AxesImage | Any":
-    """Draws a field with coastlines; returns what a colour bar needs.
-
-    The colour map has white at zero where the scale is symmetric about it. Rasterised in PDF.
-    """
-    longitude, order = unwrapped(longitude)
-    values = np.asarray(values, dtype=np.float64)[:, order]
-    if latitude[0] < latitude[-1]:
-        latitude, values = latitude[::-1], values[::-1]
-    symmetric = np.isclose(bounds[0], -bounds[1])
-    options: dict[str, Any] = {
-        "cmap": colormap or (SIGNED if symmetric else UNSIGNED),
-        "vmin": bounds[0],
-        "vmax": bounds[1],
-        "rasterized": True,
-        "zorder": 1,
-    }
-    east, north = cell_edges(longitude), np.clip(cell_edges(latitude), -91, 91)
-    steps = np.abs(np.diff(latitude))
-    image: Any
-    if steps.max() - steps.min() < 0.03 * steps.mean():
-        # an image is drawn faster than cells, and is filtered where it has more points than pixels
-        extent = (east[0], east[-1], cell_edges(latitude)[-1], cell_edges(latitude)[0])
-        image = axes.imshow(
-            values, extent=extent, origin="upper", interpolation_stage="data", **options
-        )
-    else:
-        image = axes.pcolormesh(east, north, values, **options)
-    map_axes(axes, latitude, longitude)
-    return image
-
-
-def columns_for(latitude: np.ndarray, longitude: np.ndarray) -> int:
-    """Maps in a row that leave each legible: few for wide ones, up to three for upright ones."""
-    aspect = _extent_aspect(latitude, longitude)
-    return 1 if aspect > 3.2 else 2 if aspect > 1.2 else 3
-
-
-def map_axes(axes: "Axes", latitude: np.ndarray, longitude: np.ndarray) -> None:
-    """Makes axes a map of these points: limits, aspect, degrees, coastlines, grey where no data.
-
-    Args:
-        axes: To be made a map.
-        latitude: Degrees north.
-        longitude: Degrees east, eastwards; as `unwrapped` returns them.
-    """
-    longitude, _ = unwrapped(longitude)
-    west, east = cell_edges(longitude)[[0, -1]]
-    south, north = np.clip(np.sort(cell_edges(np.asarray(latitude, float))[[0, -1]]), -90, 90)
-    coastlines.draw(axes, west, east, south, north)
-    axes.set(xlim=(west, east), ylim=(south, north), facecolor="0.88")
-    axes.set_aspect(_stretch(latitude))
-    axes.set_xticks(_ticks(west, east), labels=[_degrees_east(x) for x in _ticks(west, east)])
-    axes.set_yticks(_ticks(south, north), labels=[_degrees_north(y) for y in _ticks(south, north)])
-    axes.tick_params(labelsize=7, length=2)
-    axes.spines[:].set_visible(True)
-    axes.spines[:].set_linewidth(0.6)
-
-
-def unwrapped(longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Longitudes that increase without a jump, and the order of columns that goes with them.
-
-    A grid around the globe begins at the date line; the window of a region stays in its order.
-    """
-    longitude = np.unwrap(np.asarray(longitude, dtype=np.float64), period=360.0)
-    spacing = np.diff(longitude).mean() if len(longitude) > 1 else 360.0
-    around = len(longitude) > 1 and abs(longitude[-1] - longitude[0] + spacing - 360) < spacing / 2
-    if around:
-        west = (np.round(longitude, 9) + 180) % 360 - 180
-        order = np.argsort(west, kind="stable")
-        return west[order], order
-    if longitude[0] >= 180:
-        longitude = longitude - 360
-    return longitude, np.arange(len(longitude))
-
-
-def spectrum_axes(
-    axes: "Axes",
-    *,
-    name: str,
-    units: str,
-    radius: float | None = EARTH_RADIUS,
-    horizontal: str = "degree l",
-) -> None:
-    """Makes axes those of a spectrum: both logarithmic, degree below and wavelength above.
-
-    The wavelength of degree l is 2πa / √(l(l+1)).
-
-    Args:
-        axes: With the lines already in it.
-        name: Of the quantity on the vertical axis.
-        units: Its units.
-        radius: a, in m; None if the horizontal axis is no degree, and without wavelengths.
-        horizontal: Label of the horizontal axis.
-    """
-    axes.set(xscale="log", yscale="log", xlabel=horizontal, ylabel=labelled(name, units))
-    axes.grid(which="major", linewidth=0.4, alpha=0.6)
-    if radius is None:
-        return
-    circumference = 2 * np.pi * radius / 1000.0  # km
-
-    def wavelength(degree: Any) -> Any:
-        degree = np.maximum(degree, 1e-6)
-        return circumference / np.sqrt(degree * (degree + 1))
-
-    def degree(length: Any) -> Any:
-        return np.sqrt(0.25 + (circumference / np.maximum(length, 1e-6)) ** 2) - 0.5
-
-    top = axes.secondary_xaxis("top", functions=(wavelength, degree))
-    top.set_xlabel("wavelength (km)")
-    top.xaxis.set_major_formatter("{x:,.0f}")
-    axes.spines["top"].set_visible(True)
 
 
 def smooth(values: np.ndarray, width: int) -> np.ndarray:
@@ -338,37 +167,132 @@ def series(
     name: str,
     units: str = "1",
     width: int | None = None,
+    dots: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Draws a number over time for each candidate: thin as it is, thick as a running mean.
 
+    Lines are broken, and running means begin anew, where times are missing.
+
     Args:
         axes: To be drawn in.
-        times: datetime64, or seconds since 1970-01-01. Shape (time,).
+        times: Dates (datetime64, or those of cftime), or numbers of steps. Shape (time,).
         values: By candidate, each (time,).
         name: Of the quantity.
         units: Its units.
         width: Times in the running mean; by default a 20th of the series. 1 means none.
+        dots: Another number in the same units, drawn as dots.
     """
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    times = np.asarray(times)
-    if not np.issubdtype(times.dtype, np.datetime64):
-        times = times.astype("datetime64[s]")
+    dots = dots or {}
     width = width or max(1, len(times) // 20)
-    power = power_of_ten(np.concatenate([np.zeros(1), *(np.ravel(x) for x in values.values())]))
-    styles = line_styles(values)
+    shown = (*values.values(), *dots.values())
+    power = power_of_ten(np.concatenate([np.zeros(1), *(np.ravel(x) for x in shown)]))
+    styles = line_styles([*values, *dots])
+    x = _time_axis(axes, np.asarray(times))
+    holes = _holes(x)
+    broken = _with_gaps(x, holes, x[holes - 1])
     for candidate, line in values.items():
         y = np.asarray(line, dtype=np.float64) * 10.0**-power
         kept = styles[candidate]
         if width > 1:
-            axes.plot(times, y, **(kept | {"linewidth": 0.5, "alpha": 0.35, "label": None}))
-            y = smooth(y, width)
-        axes.plot(times, y, marker="." if len(times) <= 12 else None, **kept)
-    locator = AutoDateLocator(minticks=3, maxticks=8)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+            thin = kept | {"linewidth": 0.5, "alpha": 0.35, "label": None}
+            axes.plot(broken, _with_gaps(y, holes, np.nan), **thin)
+            y = np.concatenate([smooth(part, width) for part in np.split(y, holes)])
+        y = _with_gaps(y, holes, np.nan)
+        alone = np.flatnonzero(_alone(y)) if len(times) > FEW else np.arange(len(y))
+        axes.plot(broken, y, marker=".", markevery=list(alone), **kept)
+    for candidate, line in dots.items():
+        y = np.asarray(line, dtype=np.float64) * 10.0**-power
+        look = {"linestyle": "none", "marker": ".", "markersize": 4, "label": None}
+        axes.plot(x, y, **(styles[candidate] | look))
     axes.set_ylabel(labelled(name, units, power))
     axes.grid(linewidth=0.4, alpha=0.6)
+
+
+def _time_axis(axes: "Axes", times: np.ndarray) -> np.ndarray:
+    """Labels the axis with dates, or as steps; returns the places of times on it, as floats.
+
+    Dates of other calendars than ours, which matplotlib does not know, are places in days.
+    """
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    if np.issubdtype(times.dtype, np.datetime64):
+        locator = AutoDateLocator(minticks=3, maxticks=8)
+        axes.xaxis_date()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        return np.asarray(date2num(times.astype("datetime64[s]")), dtype=np.float64)
+    if times.dtype.kind != "O":
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=ROUND, integer=True))
+        axes.set_xlabel("step")
+        return times.astype(np.float64)
+    import cftime
+
+    calendar = times[0].calendar
+    places = np.asarray(cftime.date2num(times, _DAYS, calendar), dtype=np.float64)
+    short = np.ptp(places) < 3
+
+    def date(x: float, _: int) -> str:
+        when = cftime.num2date(x, _DAYS, calendar)
+        return str(when.strftime("%Y-%m-%d\n%H:%M" if short else "%Y-%m-%d"))
+
+    steps = [1, 2.5, 5, 10] if short else ROUND  # a quarter of a day is a round time
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=steps, integer=not short))
+    axes.xaxis.set_major_formatter(FuncFormatter(date))
+    return places
+
+
+def _holes(x: np.ndarray) -> np.ndarray:
+    """Indices before which times are missing."""
+    if len(x) < 3:
+        return np.zeros(0, dtype=np.int64)
+    apart, counts = np.unique(np.round(np.diff(x), 6), return_counts=True)
+    return np.flatnonzero(np.diff(x) > HOLE * apart[np.argmax(counts)]) + 1
+
+
+def _with_gaps(values: np.ndarray, holes: np.ndarray, between: Any) -> np.ndarray:
+    """The values with another one in each hole."""
+    return np.insert(values, holes, between)
+
+
+def _alone(y: np.ndarray) -> np.ndarray:
+    """Where a value has no neighbour to draw a line to."""
+    known = np.concatenate([[False], np.isfinite(y), [False]])
+    return known[1:-1] & ~known[:-2] & ~known[2:]
+
+
+def bars(axes: "Axes", groups: Sequence[str], values: Mapping[str, np.ndarray]) -> None:
+    """Draws a bar for each candidate in each group, those of a group side by side.
+
+    Args:
+        axes: To be drawn in.
+        groups: Labels below.
+        values: By candidate, each (group,).
+    """
+    width = BARS / max(len(values), 1)
+    styles = _bar_styles(values)
+    for number, (candidate, heights) in enumerate(values.items()):
+        places = np.arange(len(groups)) + (number + 0.5) * width - BARS / 2
+        axes.bar(places, np.asarray(heights, dtype=np.float64), 0.92 * width, **styles[candidate])
+    axes.set_xticks(np.arange(len(groups)), labels=list(groups))
+    axes.tick_params(axis="x", length=0)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.6)
+    axes.set_axisbelow(True)
+
+
+def _bar_styles(candidates: Iterable[str]) -> dict[str, dict[str, Any]]:
+    names = list(candidates)
+    shades, turn = colors(names), turns(names)
+    return {
+        name: {
+            "facecolor": shades[name],
+            "hatch": HATCHES[turn[name] % len(HATCHES)],
+            "edgecolor": "white",
+            "linewidth": 0,
+            "label": text(name),
+        }
+        for name in names
+    }
 
 
 def box_plots(
@@ -384,7 +308,7 @@ def box_plots(
     """
     finite = {key: np.ravel(x)[np.isfinite(np.ravel(x))] for key, x in samples.items()}
     power = power_of_ten(np.concatenate(list(finite.values()) or [np.zeros(1)]))
-    shades = colors(samples)
+    shades, turn = colors(samples), turns(samples)
     drawn = axes.boxplot(
         [x * 10.0**-power for x in finite.values()],
         orientation="horizontal",
@@ -397,55 +321,7 @@ def box_plots(
     )
     for key, box in zip(finite, drawn["boxes"], strict=True):
         box.set(facecolor="0.75" if key == REFERENCE else shades[key], alpha=0.8)
+        box.set_hatch(HATCHES[turn[key] % len(HATCHES)])
     axes.invert_yaxis()
     axes.set_xlabel(labelled(name, units, power))
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
-
-
-def _stretch(latitude: np.ndarray) -> float:
-    """Height of a degree of latitude over the width of one of longitude, in the middle."""
-    south, north = np.min(latitude), np.max(latitude)
-    if north - south > 90:
-        return 1.0
-    return float(1 / np.cos(np.radians(np.clip((south + north) / 2, -75, 75))))
-
-
-def _extent_aspect(latitude: np.ndarray, longitude: np.ndarray) -> float:
-    unrolled, _ = unwrapped(longitude)
-    width = abs(np.diff(cell_edges(unrolled)[[0, -1]])[0])
-    height = abs(np.diff(cell_edges(np.asarray(latitude, float))[[0, -1]])[0])
-    return float(width / height / _stretch(latitude))
-
-
-def _extend(fields: Iterable[np.ndarray], low: float, high: float) -> str:
-    below = any(np.nanmin(x, initial=np.inf) < low for x in fields)
-    above = any(np.nanmax(x, initial=-np.inf) > high for x in fields)
-    return {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
-        (below, above), "neither"
-    )
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Round degrees within an interval, three to seven of them."""
-    for step in (60, 45, 30, 20, 15, 10, 5, 2, 1, 0.5, 0.2, 0.1):
-        first = np.ceil((low - 1e-6) / step)
-        ticks = [step * k for k in range(int(first), int(np.floor((high + 1e-6) / step)) + 1)]
-        if len(ticks) >= 4 or (len(ticks) == 3 and high - low > 100):
-            return ticks[:: -(-len(ticks) // 7)]
-    return [round((low + high) / 2, 2)]
-
-
-def _degrees_east(x: float) -> str:
-    x = (x + 180) % 360 - 180
-    if x in (0, -180):
-        return f"{abs(x):g}°"
-    return f"{abs(x):g}°{'E' if x > 0 else 'W'}"
-
-
-def _degrees_north(y: float) -> str:
-    return f"{abs(y):g}°{'N' if y > 0 else 'S'}" if y else "0°"
-
-
-def _same_turn(longitude: Sequence[float] | np.ndarray, west: float) -> np.ndarray:
-    """Longitudes moved by full turns to lie east of `west`."""
-    return (np.asarray(longitude, dtype=np.float64) - west) % 360 + west

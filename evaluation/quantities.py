@@ -85,6 +85,11 @@ def _scientific(value: float) -> str:
     return f"{mantissa}·10{str(int(power)).translate(_UP)}"
 
 
+def words(name: str) -> str:
+    """A name of a channel, region or number as people read it: without underscores."""
+    return str(name).replace("_", " ")
+
+
 def units_of(setting: Setting) -> str:
     """Units that all channels share, joined by commas where they differ."""
     return ", ".join(dict.fromkeys(channel.units or "1" for channel in setting.channels))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from atmodist.fields.grid import Grid
+from evaluation.quantities import words
 from evaluation.statistic import GLOBE, Region, Setting
 
 LEAST_POINTS = 2  # rows, and columns, that a region must have
@@ -60,6 +61,11 @@ def named_regions(given: Mapping[str, Any] | Sequence[str]) -> dict[str, Region]
         given = words
     regions = {str(name): _region(str(name), bounds) for name, bounds in given.items()}
     return {name: region for name, region in regions.items() if region is not None}
+
+
+def region_title(name: str) -> str:
+    """A region as people read it; numbers without a region, too, are those of the whole grid."""
+    return words(name) if name not in (GLOBE, "") else "whole grid"
 
 
 def with_globe(regions: Mapping[str, Region] | None, grid: Grid) -> dict[str, Region | None]:

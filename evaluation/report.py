@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from atmodist.outputs import atomic_path
 from evaluation import plotting
-from evaluation.figures import Drawn, Job, Section, draw_all, times_of
+from evaluation.figures import draw_all, times_of
 from evaluation.html import Child, Markup, element, facts, page, slug, table
 from evaluation.pictures import format_time
-from evaluation.quantities import pretty_units
+from evaluation.quantities import labelled, words
+from evaluation.regions import region_title
+from evaluation.sections import Drawn, Job, Section
 from evaluation.statistic import GLOBE, REFERENCE, Region
-from evaluation.tables import Row, gaps_of, number_table, region_title, rows, summary_rows
+from evaluation.tables import Row, gaps_of, number_table, rows, summary_rows, summary_table
 
 if TYPE_CHECKING:
     from evaluation.results import Results
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
 REPORT, FIGURES = "report.html", "figures"
 SHOWN_FIRST = 4  # pictures of a section; the others are folded away
 FEW_TIMES = 100  # below it, intervals are said to be approximate
+GAPS = (0, 8, 4, 2)  # pixels between the gaps of swatches: none, then more and more
 SHOWN_ROWS = 24  # of a table; longer ones are folded away
 KEY = (
     "Means over time. Bold: the best candidate, where the 95 % interval of its difference from "
     "each of the others excludes zero (moving-block bootstrap over time); numbers without a series "
     "in time have no interval. ↓ lower is better, ↑ higher is better, → ref. closer to the "
-    "reference is better."
+    "reference's own number at each time is better, which may differ from whose mean is closer."
 )
 
 
@@ -55,7 +58,8 @@ def write_report(
     path = Path(results.folder) / REPORT if path is None else Path(path)
     with atomic_path(path.parent / FIGURES) as folder:
         folder.mkdir(parents=True)
-        body = _Report(results, draw_all(results, folder, workers)).body()
+        sections = draw_all(results, folder, workers, before=path.parent / FIGURES)
+        body = _Report(results, sections).body()
     with atomic_path(path) as temporary:
         temporary.write_text(page(_title(results), body), encoding="utf-8")
     return path
@@ -68,11 +72,7 @@ class _Report:
         self.results = results
         self.sections = sections
         self.candidates = [REFERENCE, *results.candidates]
-        shades = plotting.colors(self.candidates)
-        self.swatch = {
-            name: element("span", class_="swatch", style=f"background:{shades[name]}")
-            for name in self.candidates
-        }
+        self.swatch = _swatches(self.candidates)
         self.numbers = {name: self._rows(name) for name in results.outcomes}
 
     def body(self) -> Markup:
@@ -113,10 +113,7 @@ class _Report:
             )
             for name, about in results.candidates.items()
         ]
-        channels = ", ".join(
-            f"{c.name} ({pretty_units(c.units)})" if pretty_units(c.units) else c.name
-            for c in setting.channels
-        )
+        channels = ", ".join(labelled(words(c.name), c.units) for c in setting.channels)
         boxes = [
             element("div", region_title(name), f": {_bounds(box)}" if box else None)
             for name, box in setting.regions.items()
@@ -139,7 +136,7 @@ class _Report:
         if not chosen:
             return None
         return Markup(
-            number_table(chosen, self.candidates, swatch=self.swatch, region=False)
+            summary_table(chosen, self.candidates, swatch=self.swatch)
             + element("p", KEY, " Over the whole grid.", self._few(), class_="key")
         )
 
@@ -277,8 +274,21 @@ def _notes(notes: Iterable[str]) -> Markup:
     return element("div", element("ul", items), class_="note") if items else Markup("")
 
 
+def _swatches(candidates: Sequence[str]) -> dict[str, Markup]:
+    """Patches of colour; where colours begin anew they have gaps, as lines then have."""
+    turns = plotting.turns(candidates)
+    found = {}
+    for name, color in plotting.colors(candidates).items():
+        gaps = turns[name] % len(GAPS)
+        fill = f"{color} 0 {GAPS[gaps]}px,transparent 0 {GAPS[gaps] + 3}px"
+        style = f"background:repeating-linear-gradient(90deg,{fill})" if gaps else None
+        found[name] = element("span", class_="swatch", style=style or f"background:{color}")
+    return found
+
+
 def _members(about: Any) -> str:
-    return f", {about.num_members} members" if about.num_members > 1 else ""
+    num = about.num_members
+    return f", judged by the mean of its {num} members" if num > 1 else ""
 
 
 def _bounds(box: Region) -> str:

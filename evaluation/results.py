@@ -1,12 +1,12 @@
 """The folder of results: what `phire-eval` writes, and what its report and comparison read.
 
 metrics.json        numbers by statistic and variable, with units, differences and intervals
-metrics.csv         the same, one row for each number
+metrics.csv         the same, one row for each number (infinite ones: see `evaluation.numbers`)
 <statistic>.nc      spectra, maps, series: all candidates along "candidate"; the reference,
 where it is described, is the first of them
 fields.nc           the fields themselves, at the times that the report shows
 manifest.json       how all of it was made
-parts/              sums to go on from; may be removed
+parts/              sums to go on from, of what was judged last; may be removed
 """
 
 import csv
@@ -23,7 +23,7 @@ from atmodist.metric.training_grid import described_grid
 from atmodist.outputs import atomic_path, plain_config, read_json, write_json, write_manifest
 from atmodist.packaging import grid_of
 from evaluation.datasets import read_dataset
-from evaluation.numbers import COLUMNS, Row, nested
+from evaluation.numbers import COLUMNS, Row, flat, nested
 from evaluation.statistic import Region, Setting, Statistic
 
 if TYPE_CHECKING:
@@ -255,21 +255,11 @@ def _loaded(folder: Path, content: dict[str, Any]) -> Results:
         candidates={name: CandidateFacts(**facts) for name, facts in content["candidates"].items()},
         baseline=content["baseline"],
         outcomes=outcomes,
-        rows=_read_rows(folder / METRICS),
+        rows=flat(read_json(folder / METRICS)["statistics"]),
         left_out=content["left_out"],
         notes=content["notes"],
         config=content["config"],
     )
-
-
-def _read_rows(path: Path) -> list[Row]:
-    rows = []
-    for statistic, entry in read_json(path)["statistics"].items():
-        for variable, about in entry["variables"].items():
-            named = {key: about[key] for key in ("long_name", "units", "better")}
-            first = {"statistic": statistic, "variable": variable, **named}
-            rows += [{**first, **values} for values in about["values"]]
-    return rows
 
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:

@@ -1,12 +1,12 @@
 """Runs an evaluation: from a configuration to a folder of results.
 
 What units of work return (`evaluation.computation`) is merged in the order of time whatever the
-number of workers, and kept (`evaluation.parts`) every now and then, so that a run goes on where it
-was and computes only what is new. Memory holds the sums of one candidate and those of the units
-under way, however many times there are.
+number of workers (`evaluation.tasks`), and kept (`evaluation.parts`) every now and then, so that a
+run goes on where it was and computes only what is new. Sums are over the times that the reference
+and all candidates have: where another candidate changes these, all is new, and that is said. Memory
+holds the sums of one candidate and those of the units under way, however many times there are.
 """
 
-import time as clock
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from tqdm import tqdm
 from atmodist.fields.time_axis import TimeAxis
 from atmodist.ingestion.sources import file_fingerprint
 from atmodist.locking import locked
-from atmodist.outputs import digest, fingerprint, plain_config
+from atmodist.outputs import digest, fingerprint, plain_config, read_json
 from evaluation.candidates import Inputs, Sources, matched_times, open_sources
-from evaluation.computation import Arrays, Plan, Unit, compute, read_fields
+from evaluation.computation import Plan, compute, read_fields
 from evaluation.configuration import EvaluationConfig
 from evaluation.datasets import joined, joined_fields, write_dataset
 from evaluation.numbers import Bootstrap, numbers
@@ -29,6 +29,7 @@ from evaluation.regions import with_globe
 from evaluation.results import (
     COMMAND,
     FIELDS,
+    MANIFEST,
     PARTS,
     CandidateFacts,
     Outcome,
@@ -36,12 +37,11 @@ from evaluation.results import (
     require_own,
     write_results,
 )
-from evaluation.statistic import REFERENCE, Accumulator, Setting, Statistic
+from evaluation.statistic import REFERENCE, Setting, Statistic
 from evaluation.statistics import known
+from evaluation.tasks import Tasks
 
 FORMAT = 2  # of parts; raised when they mean something else
-SAVE_SECONDS = 30.0  # between two times that sums are kept
-SAVE_SHARE = 0.1  # of the run that may be spent on keeping them
 LOCK = ".lock"
 
 
@@ -58,18 +58,26 @@ def evaluate(
         FileNotFoundError: If a file is missing.
         ValueError: If files do not belong together, values are missing, or names are unknown.
     """
-    chosen = _chosen(config, known() if statistics is None else statistics)
+    statistics = known() if statistics is None else statistics
+    chosen = _chosen(config, statistics)
     folder = config.folder
     require_own(folder)
     with locked(folder / LOCK, folder), open_sources(Inputs.of(config)) as sources:
-        return _Run(config, sources, chosen).run()
+        return _Run(config, sources, chosen, statistics).run()
 
 
 class _Run:
     """One evaluation from open sources to written results."""
 
-    def __init__(self, config: EvaluationConfig, sources: Sources, chosen: Mapping[str, Statistic]):
+    def __init__(
+        self,
+        config: EvaluationConfig,
+        sources: Sources,
+        chosen: Mapping[str, Statistic],
+        known: Mapping[str, Statistic],
+    ):
         self.config = config
+        self.known = known
         self.sources = sources
         self.parts = Parts(config.folder / PARTS)
         self.notes = list(sources.notes)
@@ -99,6 +107,7 @@ class _Run:
                 "no statistic can be computed: "
                 + "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())
             )
+        self.notes += _judged_by_means(sources, left)
         options = {name: config.options.get(name, {}) for name in left}
         self.plan = Plan(
             inputs=Inputs.of(config), setting=setting, seconds=seconds, statistics=left,
@@ -120,13 +129,15 @@ class _Run:
 
     def run(self) -> Results:
         tasks = {
-            candidate: _Tasks(self.plan, candidate, self._identities(candidate), self.parts)
+            candidate: Tasks(self.plan, candidate, self._identities(candidate), self.parts)
             for candidate in (REFERENCE, *self.sources.candidates)
         }
         units = [unit for task in tasks.values() for unit in task.units()]
         blocks = self.plan.blocks
         total = len(tasks) * len(self.plan.seconds)
         left = sum(len(blocks[unit.block]) for unit in units)
+        if units:
+            self._tell_of_changed_times()
         with tqdm(
             total=total, initial=total - left, desc=COMMAND, unit="field", disable=None
         ) as progress:
@@ -138,9 +149,11 @@ class _Run:
                 for task in tasks.values():
                     task.save()
                 raise
-        return self._results(tasks)
+        results = self._results(tasks)
+        self.parts.keep_only(self._of_use())
+        return results
 
-    def _results(self, tasks: "Mapping[str, _Tasks]") -> Results:
+    def _results(self, tasks: Mapping[str, Tasks]) -> Results:
         facts = {
             name: CandidateFacts(source.about, source.num_members, self.identities[name])
             for name, source in self.sources.candidates.items()
@@ -177,20 +190,44 @@ class _Run:
 
     def _identities(self, candidate: str) -> dict[str, str]:
         """Digest of all that decides each statistic of a candidate."""
-        plan, found = self.plan, {}
-        for name, statistic in plan.statistics.items():
+        found = {}
+        for name, statistic in self.plan.statistics.items():
             if candidate == REFERENCE and not statistic.of_reference:
                 continue
             members = self._members(candidate)
             if "members" in statistic.needs and members == 1:
                 continue
-            about = {
-                "candidate": self.identities.get(candidate, REFERENCE),
-                "statistic": [name, statistic.version, plan.options[name]],
-                "block": len(plan.blocks[0]),
-            }
-            found[name] = digest({**self.common, **about})
+            found[name] = self._identity(candidate, statistic)
         return found
+
+    def _identity(self, candidate: str, statistic: Statistic) -> str:
+        options = self.plan.options.get(statistic.name, {})
+        about = {
+            "candidate": self.identities.get(candidate, REFERENCE),
+            "statistic": [statistic.name, statistic.version, options],
+            "block": len(self.plan.blocks[0]),
+        }
+        return digest({**self.common, **about})
+
+    def _of_use(self) -> list[tuple[str, str]]:
+        """Parts that the same inputs need again, for statistics that this run left alone too."""
+        found = []
+        for candidate in (REFERENCE, *self.sources.candidates):
+            found.append((FIELDS, self._fields_identity(candidate)))
+            found += [(s.name, self._identity(candidate, s)) for s in self.known.values()]
+        return found
+
+    def _tell_of_changed_times(self) -> None:
+        """Says so where nothing that an earlier run has kept can be of use."""
+        path = self.config.folder / MANIFEST
+        before = read_json(path) if path.is_file() else {}
+        ours, theirs = plain_config(self.common), before.get("identity", {})
+        if [key for key in ours if ours[key] != theirs.get(key)] == ["times"]:
+            times = TimeAxis(np.array(before["times"]["seconds"]), before["times"]["calendar"])
+            tqdm.write(
+                f"the common times changed from {_span(times)} to {_span(self.time)}: everything "
+                "is computed anew"
+            )
 
     def _members(self, candidate: str) -> int:
         return 1 if candidate == REFERENCE else self.sources.candidates[candidate].num_members
@@ -203,18 +240,20 @@ class _Run:
 
     def _fields(self) -> Any:
         """Fields of all at the times that are shown."""
-        shown = self._shown()
-        fields = {}
+        shown, fields = self._shown(), {}
         for candidate in (REFERENCE, *self.sources.candidates):
-            who = self.identities.get(candidate, REFERENCE)
-            identity = digest({**self.common, "candidate": who, "shown": shown})
-            _, kept = self.parts.load("fields", identity)
+            identity = self._fields_identity(candidate)
+            _, kept = self.parts.load(FIELDS, identity)
             if "fields" not in kept:
                 values = [read_fields(self.sources, candidate, second)[0] for second in shown]
                 kept = {"fields": np.stack(values, axis=1)}
-                self.parts.save("fields", identity, 1, kept)
+                self.parts.save(FIELDS, identity, 1, kept)
             fields[candidate] = kept["fields"]
         return joined_fields(fields, shown, self.plan.setting, self.time.calendar)
+
+    def _fields_identity(self, candidate: str) -> str:
+        who = self.identities.get(candidate, REFERENCE)
+        return digest({**self.common, "candidate": who, "shown": self._shown()})
 
     def _shown(self) -> list[int]:
         seconds = self.time.seconds
@@ -232,71 +271,14 @@ class _Run:
         return sorted(set(shown))
 
 
-class _Tasks:
-    """The statistics of one candidate: what is done, and what is left to do."""
-
-    def __init__(self, plan: Plan, candidate: str, identities: dict[str, str], parts: Parts):
-        self.plan = plan
-        self.candidate = candidate
-        self.identities = identities
-        self.parts = parts
-        self.sums: dict[str, Accumulator] = {}
-        self.done: dict[str, int] = {}
-        self.kept: dict[str, int] = {}
-        self.saved_at, self.save_took = clock.monotonic(), 0.0
-        for name, identity in identities.items():
-            self.done[name] = self.kept[name] = parts.done(name, identity)
-
-    def units(self) -> list[Unit]:
-        """What is left, in the order of time."""
-        found = []
-        for block in range(len(self.plan.blocks)):
-            names = tuple(name for name, done in self.done.items() if done <= block)
-            found += [Unit(self.candidate, block, names)] if names else []
-        return found
-
-    def add(self, unit: Unit, arrays: Mapping[str, Arrays]) -> None:
-        """Merges the next block, and keeps what there is every now and then."""
-        for name in unit.names:
-            later = self._restored(name, arrays[name])
-            if name not in self.sums and self.done[name]:
-                _, before = self.parts.load(name, self.identities[name])
-                self.sums[name] = self._restored(name, before)
-            if name in self.sums:
-                self.sums[name].merge(later)
-            else:
-                self.sums[name] = later
-            self.done[name] = unit.block + 1
-        is_last = unit.block + 1 == len(self.plan.blocks)
-        pause = max(SAVE_SECONDS, self.save_took / SAVE_SHARE)
-        if is_last or clock.monotonic() - self.saved_at > pause:
-            self.save()
-        if is_last:
-            self.sums.clear()
-
-    def save(self) -> None:
-        """Keeps what is not kept yet."""
-        start = clock.monotonic()
-        for name, sums in self.sums.items():
-            if self.kept[name] < self.done[name]:
-                self.parts.save(name, self.identities[name], self.done[name], sums.arrays())
-                self.kept[name] = self.done[name]
-        self.saved_at = clock.monotonic()
-        self.save_took = self.saved_at - start
-
-    def result(self, name: str) -> Any:
-        """The result of a statistic that is done."""
-        return self._restored(name, self.parts.load(name, self.identities[name])[1]).result()
-
-    def _restored(self, name: str, arrays: Mapping[str, np.ndarray]) -> Accumulator:
-        accumulator = self.plan.accumulator(name)
-        accumulator.restore(arrays)
-        return accumulator
-
-
 def _chosen(config: EvaluationConfig, known: Mapping[str, Statistic]) -> dict[str, Statistic]:
     """The statistics that are asked for, in the order they are asked for."""
     names = config.statistics or [name for name, s in known.items() if s.default]
+    if not names:
+        raise ValueError(
+            "`statistics` must name some of those that run only if they are asked for: "
+            f"{', '.join(known) or 'there are none'}"
+        )
     for name in (*names, *config.options):
         if name not in known:
             listed = ", ".join(known) or "none"
@@ -320,6 +302,22 @@ def _lacking(statistic: Statistic, setting: Setting, sources: Sources) -> str | 
     if "members" in statistic.needs and not several:
         return "no candidate has members"
     return None
+
+
+def _judged_by_means(sources: Sources, statistics: Mapping[str, Statistic]) -> list[str]:
+    """What is judged of candidates with members, in words."""
+    of_members = ", ".join(name for name, s in statistics.items() if "members" in s.needs)
+    but = f"; these themselves are judged by {of_members} alone" if of_members else ""
+    return [
+        f"{name}: the mean of its {source.num_members} members, which is judged, is smoother than "
+        f"each of them{but}"
+        for name, source in sources.candidates.items()
+        if source.num_members > 1
+    ]
+
+
+def _span(time: TimeAxis) -> str:
+    return f"{len(time)} ({time.isoformat(0)} to {time.isoformat(-1)})"
 
 
 def _encoder_identity(encoder: str | None) -> Any:

@@ -50,10 +50,15 @@ class Fields:
     Attributes:
         series: As it was opened.
         time: Its valid times.
+
+    Args:
+        series: As it was opened.
+        what: Whose they are, for complaints: "reference", or "candidate sr".
     """
 
     def __init__(self, series: FieldSeries, what: str):
         self.series = series
+        self._what = what
         try:
             self.time = series.time
         except ValueError as error:
@@ -82,7 +87,8 @@ class Fields:
             return latest[1]
         step = self._steps[second]
         values = self.series.read(step)
-        check_finite(values, self.series.channels, self.series.times[step], self.series.path)
+        where = f"{self._what}: {self.series.path}"
+        check_finite(values, self.series.channels, self.series.times[step], where)
         values.flags.writeable = False
         self._latest = (second, values)
         return values
@@ -135,9 +141,7 @@ class StoredFields:
     def about(self) -> str:
         """Names of the files."""
         first, last = self.members[0].series.path, self.members[-1].series.path
-        if len(self.members) == 1:
-            return str(first)
-        return f"{len(self.members)} members, {first} ... {last}"
+        return f"{first} ... {last}" if len(self.members) > 1 else str(first)
 
     def read(self, second: int) -> Iterator[np.ndarray]:
         """Reads the members one by one."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RATIOS = (0.02, 5.0)  # the largest range of the lower panel
 FLOOR = 0.03  # of the reference's smallest power; what is further down is lost anyway
+NOTHING = 1e-12  # of the largest power of a spectrum; what is below is rounding
+GUIDES_ABOVE = 4.0  # times all spectra
 
 
 class Lines(dict[str, np.ndarray]):
@@ -50,7 +52,7 @@ def spectrum_figure(
         guides: Exponents of power laws by label, dotted.
     """
     figure, (above, below) = plotting.new(
-        6.4, 5.0, nrows=2, sharex=True, gridspec_kw={"height_ratios": [2.6, 1]}
+        6.4, 5.3, nrows=2, sharex=True, gridspec_kw={"height_ratios": [2.6, 1]}
     )
     styles = plotting.line_styles(spectra)
     x = scale if circumference else 1000 * scale
@@ -68,13 +70,13 @@ def spectrum_figure(
         axes.set(xscale="log", yscale="log", xlim=(x[0], x[-1]))
         axes.grid(which="major", linewidth=0.4, alpha=0.6)
     above.set_ylabel(labelled(name, units))
-    above.legend(frameon=False, loc="lower left")
     below.axhline(1.0, color="black", linewidth=0.8)
     below.axhline(0.5, color="0.5", linewidth=0.8, linestyle=":")
     _limit_ratios(below, ratios)
     below.set(xlabel=horizontal, ylabel="ratio")
     _wavelengths(above, circumference)
     plain_ticks(below.xaxis)
+    plotting.legend(figure, list(spectra))
     return figure
 
 
@@ -84,7 +86,11 @@ def _positive(values: np.ndarray) -> np.ndarray:
 
 def _bounds(spectra: Lines) -> tuple[float, float] | None:
     """Powers between which everything lies, but for what falls far below the reference."""
-    powers = {name: values[values > 0] for name, values in spectra.items() if np.any(values > 0)}
+    powers = {
+        name: values[values > NOTHING * np.nanmax(values)]
+        for name, values in spectra.items()
+        if np.any(values > 0)
+    }
     if not powers:
         return None
     lowest = min(float(values.min()) for values in powers.values())
@@ -102,19 +108,24 @@ def _draw_guides(
     guides: Mapping[str, float],
     bounds: tuple[float, float],
 ) -> None:
-    """A fan of power laws from above the reference, or the first candidate, a tenth of the way."""
-    spectrum = _positive(spectra.get(REFERENCE, next(iter(spectra.values()))))
-    middle = len(x) // 10
+    """Power laws from a tenth of the way to where there is room for a name, above all spectra."""
+    drawn = np.stack([_positive(values) for values in spectra.values()])
+    places = np.flatnonzero((x >= x[len(x) // 10]) & (x <= 0.6 * x[-1]))
+    places = places[np.isfinite(drawn[:, places]).any(axis=0)]
+    if len(places) < 2:
+        return
+    highest = np.nanmax(drawn[:, places], axis=0)
     for label, exponent in guides.items():
-        law = 4.0 * spectrum[middle] * (x / x[middle]) ** exponent
-        inside = (x >= x[middle]) & (x <= 0.6 * x[-1]) & (law > bounds[0]) & (law < bounds[1])
-        if not np.isfinite(law).all() or inside.sum() < 2:
+        law = x[places] ** exponent
+        law = law * (GUIDES_ABOVE * (highest / law).max())
+        inside = (law > bounds[0]) & (law < bounds[1])
+        if inside.sum() < 2:
             continue
-        axes.plot(x[inside], law[inside], color="0.45", linestyle=":", linewidth=1.0)
+        axes.plot(x[places][inside], law[inside], color="0.45", linestyle=":", linewidth=1.0)
         end = np.flatnonzero(inside)[-1]
         axes.annotate(
             label,
-            (x[end], law[end]),
+            (x[places][end], law[end]),
             xytext=(2, 0),
             textcoords="offset points",
             verticalalignment="center",

@@ -11,8 +11,11 @@ Results are `xarray.Dataset`s. A variable whose dimensions are all among "time",
 
     long_name, units    as CF has them; "1" for pure numbers
     better              "lower", "higher", or "reference" if closer to the reference's own value is
-    main                1 for the few that belong into the report's first table; where a statistic
-                        marks none, its first one with `better` does
+    main                for the few that belong into the report's first table, where in it, from 1
+                        for what says most; where a statistic marks none, its first one with
+                        `better` comes last
+    short_name          how that table calls it; by default by its long_name
+    at_least            name of the number that says at which share of times it is a lower bound
 
 Everything else (spectra, maps, histograms) has dimensions of its own, for NetCDF and figures.
 """

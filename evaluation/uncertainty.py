@@ -1,15 +1,17 @@
-"""Whether candidates really differ: over time by bootstrap, over stations by paired tests.
+"""Whether candidates really differ over time: the moving-block bootstrap.
 
-Time. Steps follow each other and are no independent draws, so blocks of them are drawn: the moving
-block bootstrap (Künsch 1989; Liu and Singh 1992). The n values of a series x fall into n - b + 1
-overlapping blocks of b steps; ⌈n/b⌉ of them are drawn with replacement, joined and cut to n values
-with mean m*. The interval is
-    mean(x) - c q,   with q the quantiles of m* - E* m*  and  c = √(n / (n - b)) t / z,
+Steps follow each other and are no independent draws, so blocks of them are drawn (Künsch 1989; Liu
+and Singh 1992). The n values of a series x fall into n - b + 1 overlapping blocks of b steps; ⌈n/b⌉
+of them are drawn with replacement, joined and cut to n values with mean m*. N draws give
+    s = c (m* - E* m*),   with  c = √(n / (n - b)) t / z,
 which is widened by c since blocks, drawn from as few as n/b, vary too little around their mean: t
 and z are the quantiles of Student's distribution with n/b - 1 degrees of freedom, and of the normal
-one. The p-value is the share of draws whose |m* - E* m*| c reaches |mean(x)|. The difference of two
-candidates is a series x = a - b of its own: what is common to both goes out, and both see the same
-draws.
+one. What mean(x) - s says of the true mean is told in two ways that always agree:
+    p = 2 min(1 + #{s ≥ mean(x)}, 1 + #{s ≤ mean(x)}) / (N + 1),  at most 1,
+    interval = mean(x) - [s_(N+1-r), s_(r)],   with  r = ⌈(1 - level)/2 (N + 1)⌉ - 1
+and s_(1) ≤ ... ≤ s_(N): p < 1 - level if, and only if, the interval leaves out zero. (The data
+count as a draw that went as far, so p is never zero.) The difference of two candidates is a series
+x = a - b of its own: what is common to both goes out, and both see the same draws.
 
 Block length. By default as Politis and White (2004; corrected by Patton, Politis and White 2009)
 derive it from the autocovariances R(k):
@@ -19,33 +21,21 @@ last lag before five (or √log10 n, if more) lags with |ρ| < 2 √(log10 n / n
 so that there are three blocks at least; but no fewer than four steps, or half of a shorter series:
 a few steps cannot show the memory that the weather has, and would pass for independent ones.
 
-Stations. They are paired: each gives one difference of two distances. Wilcoxon's signed rank test
-asks whether they are centred on zero, a sign-flip permutation test whether their mean is; neither
-supposes a distribution, both that stations are independent (ours lie 900 km apart at least). Where
-many pairs, channels and boxes are tested, p-values are adjusted as Benjamini and Hochberg (1995)
-do, which controls the share of false discoveries.
-
-Beside it stands the rule of the reference implementation of AtmoDist: at a station a candidate is
-better (worse) than another if its distance is at least 10 % lower (higher), and else equal.
+Infinite values. The PSNR of a perfect candidate is infinite. Two that are the same infinity do not
+differ; a mean over time is infinite if one of its values is; a difference that is the same infinity
+at all times is beyond doubt, and one that is infinite at some of them has no interval.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+import math
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from evaluation.statistic import REFERENCE
-
-if TYPE_CHECKING:
-    import xarray as xr
-
 Better = Literal["lower", "higher", "reference"]
 NUM_RESAMPLES = 2000
-FLIPS = 4000
 SHORTEST_BLOCK = 4
 LEVEL = 0.95
-TEN_PERCENT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +47,7 @@ class Difference:
         low, high: Ends of the confidence interval of the mean.
         p_value: Of a mean of zero, two-sided.
         block_length: In steps.
-        num_steps: That were used; those with a value that is not finite were not.
+        num_steps: That were used; those with a value that is missing (NaN) were not.
     """
 
     mean: float
@@ -84,7 +74,22 @@ def loss(values: np.ndarray, better: Better, reference: np.ndarray | None = None
         raise ValueError(f"`better` must be lower, higher or reference; got {better!r}")
     if reference is None:
         raise ValueError("`better` is reference; the reference's own values are needed")
-    return np.abs(np.subtract(values, reference, dtype=np.float64))
+    return np.abs(apart(values, reference))
+
+
+def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Returns a - b in float64; zero where both are the same infinity."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    return np.subtract(a, b, out=np.zeros(shape), where=a != b)
+
+
+def mean_of_known(values: np.ndarray) -> float:
+    """The mean of values that are no NaN; NaN if there are none, or infinities of both signs."""
+    known = values[~np.isnan(values)]
+    if not len(known) or (np.isneginf(known).any() and np.isposinf(known).any()):
+        return math.nan
+    return float(known.mean())
 
 
 def difference(
@@ -107,20 +112,29 @@ def difference(
         level: Of the confidence interval.
 
     Returns:
-        NaN for what fewer than four steps cannot tell.
+        NaN for what fewer than four steps, or steps of which some are infinite, cannot tell.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.ndim != 1 or a.shape != b.shape:
         raise ValueError(f"`a` and `b` must be series of one length; got {a.shape} and {b.shape}")
     if not 0 < level < 1:
         raise ValueError(f"`level` must lie between 0 and 1; got {level}")
-    x = a - b
-    x = x[np.isfinite(x)]
-    num = len(x)
-    mean = float(x.mean()) if num else np.nan
-    if num < 4:
+    tail = round((1 - level) / 2, 12)  # 0.025, not what rounding leaves of 1 - 0.95
+    rank = math.ceil(tail * (num_resamples + 1)) - 1
+    if rank < 1:
+        raise ValueError(
+            f"`num_resamples` must be at least {math.ceil(1 / tail)} for the level {level}; "
+            f"got {num_resamples}"
+        )
+    x = apart(a, b)
+    x = x[~np.isnan(x)]
+    num, mean = len(x), mean_of_known(x)
+    if num < 4 or np.isinf(x).any():
+        is_sure = num >= 4 and np.isinf(mean) and (x == mean).all()
+        end = mean if is_sure else math.nan
+        p_value = 2 / (num_resamples + 1) if is_sure else math.nan
         return Difference(
-            mean=mean, low=np.nan, high=np.nan, p_value=np.nan, block_length=1, num_steps=num
+            mean=mean, low=end, high=end, p_value=p_value, block_length=1, num_steps=num
         )
     block = block_length or automatic_block_length(x)
     if not 1 <= block < num:
@@ -128,14 +142,14 @@ def difference(
     spread = (block_means(x, block, num_resamples, seed) - _expected(x, block)) * _widening(
         num, block, level
     )
-    tail = (1 - level) / 2
-    below, above = np.quantile(spread, [tail, 1 - tail])
-    reached = np.abs(spread) >= abs(mean) - 1e-12 * np.abs(x).max()
+    spread.sort()
+    above = num_resamples - int(np.searchsorted(spread, mean, side="left"))
+    below = int(np.searchsorted(spread, mean, side="right"))
     return Difference(
         mean=mean,
-        low=mean - float(above),
-        high=mean - float(below),
-        p_value=(1 + int(reached.sum())) / (num_resamples + 1),
+        low=mean - float(spread[num_resamples - rank]),
+        high=mean - float(spread[rank - 1]),
+        p_value=min(1.0, 2 * (1 + min(above, below)) / (num_resamples + 1)),
         block_length=block,
         num_steps=num,
     )
@@ -231,145 +245,3 @@ def _lag_before_run(small: np.ndarray, run: int) -> int:
             return lag
     large = np.flatnonzero(~small)
     return int(large[-1]) + 1 if len(large) else 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairedTest:
-    """Two candidates over stations.
-
-    Attributes:
-        mean: Of a - b over stations; below zero if the first is better.
-        median: The same.
-        wilcoxon: p-value of the signed rank test, two-sided.
-        permutation: p-value of the sign-flip test of the mean, two-sided.
-        better, equal, worse: Number of stations at which the first is so, by the 10 % rule.
-        num_stations: That were used.
-    """
-
-    mean: float
-    median: float
-    wilcoxon: float
-    permutation: float
-    better: int
-    equal: int
-    worse: int
-    num_stations: int
-
-
-def paired_test(a: np.ndarray, b: np.ndarray, *, seed: int, num_flips: int = FLIPS) -> PairedTest:
-    """Compares distances of two candidates, lower is better, station by station.
-
-    Args:
-        a: Of a candidate. Shape (station,); stations where one is not finite are left out.
-        b: Of another one.
-        seed: Of the sign flips.
-        num_flips: Number of random flips of all signs.
-
-    Returns:
-        NaN for p-values of fewer than two stations; 1 if there is no difference at all.
-    """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"`a` and `b` must have one shape (station,); got {a.shape} and {b.shape}")
-    known = np.isfinite(a) & np.isfinite(b)
-    a, b = a[known], b[known]
-    d = a - b
-    num = len(d)
-    verdicts = ten_percent_rule(a, b)
-    ranks = flips = np.nan
-    if num >= 2:
-        ranks, flips = _signed_rank(d), _sign_flips(d, seed, num_flips)
-    return PairedTest(
-        mean=float(d.mean()) if num else np.nan,
-        median=float(np.median(d)) if num else np.nan,
-        wilcoxon=ranks,
-        permutation=flips,
-        better=int((verdicts < 0).sum()),
-        equal=int((verdicts == 0).sum()),
-        worse=int((verdicts > 0).sum()),
-        num_stations=num,
-    )
-
-
-def _signed_rank(d: np.ndarray) -> float:
-    from scipy.stats import wilcoxon
-
-    if not d.any():
-        return 1.0
-    # Pratt's way keeps the ranks of stations without a difference
-    return float(wilcoxon(d, zero_method="pratt", method="auto").pvalue)
-
-
-def _sign_flips(d: np.ndarray, seed: int, num_flips: int) -> float:
-    scale = np.abs(d).max()
-    if scale == 0:
-        return 1.0
-    rng = np.random.default_rng([seed, len(d)])
-    signs = 2.0 * rng.integers(0, 2, size=(num_flips, len(d))) - 1.0
-    reached = np.abs(signs @ (d / scale)) >= abs((d / scale).sum()) - 1e-9
-    return (1 + int(reached.sum())) / (num_flips + 1)
-
-
-def ten_percent_rule(a: np.ndarray, b: np.ndarray, threshold: float = TEN_PERCENT) -> np.ndarray:
-    """-1 where a ≤ (1 - threshold) b: a is better; 1 where a ≥ (1 + threshold) b; else 0.
-
-    Where both are zero they are equal.
-    """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    verdict = np.where(a <= (1 - threshold) * b, -1, np.where(a >= (1 + threshold) * b, 1, 0))
-    return np.where(a == b, 0, verdict)
-
-
-def adjusted(p_values: np.ndarray) -> np.ndarray:
-    """p-values adjusted for the false discovery rate (Benjamini and Hochberg); NaN stay.
-
-    Args:
-        p_values: Of one family of tests, any shape.
-
-    Returns:
-        The same shape: reject those below 0.05, and of the rejected 5 % are expected to be false.
-    """
-    from scipy.stats import false_discovery_control
-
-    p_values = np.asarray(p_values, dtype=np.float64)
-    result = np.full(p_values.shape, np.nan)
-    known = np.isfinite(p_values)
-    if known.any():
-        result[known] = false_discovery_control(p_values[known], method="bh")
-    return result
-
-
-def station_tests(result: "xr.Dataset", *, seed: int = 0) -> list[dict[str, Any]]:
-    """Paired tests of all pairs of candidates, for each channel and size of box.
-
-    Args:
-        result: Of the statistic `stations`, of all candidates along "candidate".
-        seed: Of the sign flips.
-
-    Returns:
-        One row for each test: channel, box, the candidates a and b, all of `PairedTest`, and its
-        p-values adjusted over all rows ("wilcoxon_adjusted", "permutation_adjusted").
-    """
-    distances = result["station_wasserstein"]
-    names = [str(name) for name in distances.candidate.values if str(name) != REFERENCE]
-    rows: list[dict[str, Any]] = []
-    for channel in distances.channel.values:
-        for a, b in pairs(names):
-            for box in distances.box.values:
-                of = distances.sel(channel=channel, box=box)
-                test = paired_test(
-                    of.sel(candidate=a).values, of.sel(candidate=b).values, seed=seed
-                )
-                labels = {"channel": str(channel), "box": str(box), "a": a, "b": b}
-                rows.append(labels | asdict(test))
-    for name in ("wilcoxon", "permutation"):
-        p_values = adjusted(np.array([row[name] for row in rows], dtype=np.float64))
-        for row, p_value in zip(rows, p_values, strict=True):
-            row[f"{name}_adjusted"] = float(p_value)
-    return rows
-
-
-def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
-    """All pairs of candidates, each once, in order."""
-    ordered = list(names)
-    return [(a, b) for i, a in enumerate(ordered) for b in ordered[i + 1 :]]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from atmodist.cli.common import command_parser, load_tensorflow, run_command
+from evaluation import statistics
 from evaluation.configuration import ComparisonConfig, EvaluationConfig
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_command(parser, ComparisonConfig, words[1:], _compare)
     parser = command_parser("phire-eval", EvaluationConfig, positional="reference")
     parser.epilog = (
+        f"Statistics: {', '.join(statistics.names())}. "
         "phire-eval compare RUN RUN ... joins finished runs (phire-eval compare --help)."
     )
     return run_command(parser, EvaluationConfig, gathered(words), _evaluate)
@@ -49,7 +51,7 @@ def gathered(words: Sequence[str]) -> list[str]:
 
 
 def _evaluate(config: EvaluationConfig) -> str:
-    if config.encoder or any(candidate.kind == "generator" for candidate in config.parsed):
+    if config.has_networks:
         load_tensorflow()
     from evaluation.runner import evaluate
 

@@ -6,7 +6,11 @@ import pkgutil
 from evaluation.statistic import Statistic
 
 
+def names() -> list[str]:
+    """Names of all statistics, in alphabetical order; imports none of them."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
 def known() -> dict[str, Statistic]:
     """All statistics by name, in alphabetical order."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {name: importlib.import_module(f"{__name__}.{name}").STATISTIC for name in names}
+    return {name: importlib.import_module(f"{__name__}.{name}").STATISTIC for name in names()}

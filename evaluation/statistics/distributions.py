@@ -12,7 +12,8 @@ drawing, and only for that, their weight is put into bins that are fixed by the 
 spaced in u = asinh((x - median) / s) with s the half of the distance between the quartiles, thus
 linear in the middle and logarithmic in both tails. The kernel density is Gaussian in u with
 Silverman's bandwidth, 0.9 min(deviation, interquartile range / 1.34) n^(-1/5) of u, for n values
-in all.
+in all; in the tails, where values are rare, the bandwidth is as wide as it takes to hold
+`LEAST_VALUES` of them, up to a twentieth of the axis.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 QUANTITIES = ("value", "gradient")
 PROBABILITIES = (1e-4, 1e-3, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 0.9999)
 NUM_BINS = 200
+LEAST_VALUES = 200  # within a bandwidth on either side of a value
+PILOT = 4.0  # bins over which values are counted for that
+WIDEST = NUM_BINS / 20  # bins
 OWN, AIM = 0, 1  # of the candidate, of the reference
 
 
@@ -81,8 +85,8 @@ class AsinhAxis:
 def kernel_density(masses: np.ndarray, edges: np.ndarray, num_values: float) -> np.ndarray:
     """Gaussian kernel density from the weights in bins of an `AsinhAxis`.
 
-    The kernel works in the coordinate u in which the bins are even, reflects at both ends, so that
-    no weight is lost, and has Silverman's bandwidth.
+    The kernel works in the coordinate u in which the bins are even, and reflects at both ends, so
+    that no weight is lost. For its bandwidth, which grows in the tails, see the module.
 
     Args:
         masses: Share of the weight in each bin. Shape (bin,).
@@ -94,17 +98,24 @@ def kernel_density(masses: np.ndarray, edges: np.ndarray, num_values: float) -> 
     """
     from scipy.ndimage import gaussian_filter1d
 
-    total = masses.sum()
+    total, count = masses.sum(), len(masses)
     if total <= 0:
-        return np.zeros(len(masses))
-    place = np.arange(len(masses))
+        return np.zeros(count)
+    place = np.arange(count)
     mean = masses @ place / total
     deviation = np.sqrt(masses @ (place - mean) ** 2 / total)
     first, third = np.interp([0.25, 0.75], np.cumsum(masses) / total, place)
     spread = min(deviation, (third - first) / 1.34) if third > first else deviation
-    bandwidth = 0.9 * spread * max(num_values, 1.0) ** -0.2
-    smooth = gaussian_filter1d(masses, bandwidth, mode="reflect") if bandwidth > 0.01 else masses
-    return smooth / np.diff(edges)
+    silverman = 0.9 * spread * max(num_values, 1.0) ** -0.2
+    values = gaussian_filter1d(masses / total * num_values, PILOT, mode="reflect")  # in each bin
+    needed = np.minimum(LEAST_VALUES / np.maximum(2 * values, 1e-9), WIDEST)
+    width = np.maximum(silverman, needed)[:, None]
+    kernels = sum(
+        np.exp(-0.5 * ((place - centre[:, None]) / np.maximum(width, 1e-3)) ** 2)
+        for centre in (place, -1 - place, 2 * count - 1 - place)
+    )  # of each bin, spread over all bins
+    smooth = masses @ (kernels / kernels.sum(axis=1, keepdims=True))
+    return np.asarray(smooth / np.diff(edges))
 
 
 class DistributionAccumulator:
@@ -173,7 +184,7 @@ class DistributionAccumulator:
         for number, quantity in enumerate(QUANTITIES):
             plural, units, prefix = what[quantity]
             long_name = f"Wasserstein-1 distance between distributions of {plural}"
-            main = {} if prefix else {"main": 1}
+            main = {} if prefix else {"main": 7, "short_name": "distance of distributions (W1)"}
             dataset[f"{prefix}wasserstein"] = (
                 ("time", "region", "channel"),
                 self._series.values(quantity),
@@ -237,7 +248,7 @@ class Distributions:
     needs: frozenset[Need] = frozenset()
     of_reference = True
     default = True
-    version = 1
+    version = 2
 
     def accumulator(self, setting: Setting) -> DistributionAccumulator:
         """Starts to accumulate; there are no options."""
@@ -248,17 +259,19 @@ class Distributions:
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Densities of values and gradients, for each region and channel."""
         from evaluation.drawing import densities
+        from evaluation.quantities import words
+        from evaluation.regions import region_title
 
         for region in result.region.values:
             for channel in result.channel.values:
                 yield Picture(
                     name=f"distributions_{region}_{channel}",
-                    title=f"Distribution of {channel}, {region}",
+                    title=f"Distribution of {words(channel)}, {region_title(region)}",
                     caption=(
                         "Density of all values (left) and of the magnitudes of all gradients "
                         "(right), by area, on logarithmic axes; the horizontal axis is linear "
-                        "between the quartiles. Lines are kernel estimates, faint steps the "
-                        "histogram."
+                        "between the quartiles. Lines are kernel estimates, which are smoothed the "
+                        "more the rarer values are, faint steps the histogram."
                     ),
                     figure=densities(result.sel(region=region, channel=channel)),
                 )

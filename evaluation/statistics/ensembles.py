@@ -20,7 +20,7 @@ ensemble is reliable. Their frequencies are shares of the area.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -158,6 +158,7 @@ class EnsembleSums:
             result[name] = (steps, numbers, {"long_name": long_name, "units": u})
             if better:
                 result[name].attrs["better"] = better
+        result["crps"].attrs |= {"main": 4, "short_name": "CRPS"}
         if self._ranks is None:
             return result
         frequency = self._ranks / max(self._series.num_steps, 1)
@@ -225,36 +226,38 @@ class Ensembles:
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Draws CRPS and spread and skill over time, and the rank histograms, of the globe."""
         from evaluation import plotting
+        from evaluation.quantities import words
 
         names = [str(name) for name in result["candidate"].values]
         styles = plotting.line_styles(names)
         for channel in (str(name) for name in result["channel"].values):
             part = result.sel(channel=channel).isel(region=0)
-            figure, panels = plotting.new(7.6, 3.4, ncols=2)
-            for axes, (name, label) in zip(
-                panels, (("fair_crps", "fair CRPS"), ("skill", "skill, and spread")), strict=True
-            ):
-                lines = {n: part[name].sel(candidate=n).values for n in names}
-                plotting.series(
-                    axes, part["time"].values, lines, name=label, units=part[name].units
-                )
+            figure, panels = plotting.new(7.6, 3.6, ncols=2)
+            score, error = part["fair_crps"], part["skill"]
+            times = part["time"].values
+            plotting.series(
+                panels[0], times, _lines(score), name="fair CRPS", units=score.attrs["units"]
+            )
+            plotting.series(
+                panels[1], times, _lines(error), name="skill, and spread",
+                units=error.attrs["units"], dots=_lines(part["spread"]),
+            )  # fmt: skip
+            for axes in panels:
                 axes.set_ylim(bottom=0)
-            _draw_spread(panels[1], part, names)
-            panels[0].legend()
+            plotting.legend(figure, names)
             yield Picture(
                 name=f"crps_{channel}",
-                title=f"Ensembles of {channel} over time",
+                title=f"Ensembles of {words(channel)} over time",
                 caption="Left, fair continuous ranked probability score, lower is better; right, "
                 "error of the mean of the members (lines) and their spread (dots), which are "
                 "alike for a reliable ensemble. Means over the area of the whole grid.",
                 figure=figure,
             )
-            figure, axes = plotting.new()
+            figure, axes = plotting.new(6.4, 4.0)
             for name in names:
                 frequency = part["rank_histogram"].sel(candidate=name).dropna("rank").values
                 edges = np.linspace(0, 1, len(frequency) + 1)
-                options = {k: v for k, v in styles[name].items() if k != "linestyle"}
-                axes.stairs(frequency * len(frequency), edges, baseline=None, **options)
+                axes.stairs(frequency * len(frequency), edges, baseline=None, **styles[name])
             axes.axhline(1, color="0.5", linewidth=0.8, zorder=1)
             axes.set(
                 xlabel="rank of the reference among the members (share)",
@@ -262,10 +265,10 @@ class Ensembles:
                 xlim=(0, 1),
             )
             axes.set_ylim(bottom=0)
-            axes.legend()
+            plotting.legend(figure, names)
             yield Picture(
                 name=f"ranks_{channel}",
-                title=f"Rank histogram of {channel}",
+                title=f"Rank histogram of {words(channel)}",
                 caption="How often so many of the members lie below the reference, by area, all "
                 "time steps together. Flat at 1 for a reliable ensemble; a bowl if the members "
                 "are too alike; a slope if they are biased.",
@@ -273,22 +276,9 @@ class Ensembles:
             )
 
 
-def _draw_spread(axes: Any, part: "xr.Dataset", names: list[str]) -> None:
-    from evaluation import plotting
-    from evaluation.quantities import power_of_ten
-
-    shown = [part["skill"].sel(candidate=name).values for name in names]
-    power = power_of_ten(np.concatenate([np.zeros(1), *shown]))
-    for name in names:
-        spread = part["spread"].sel(candidate=name).values * 10.0**-power
-        axes.plot(
-            part["time"].values.astype("datetime64[s]"),
-            spread,
-            linestyle="none",
-            marker=".",
-            markersize=4,
-            color=plotting.colors(names)[name],
-        )
+def _lines(values: "xr.DataArray") -> dict[str, np.ndarray]:
+    """Values over time by candidate."""
+    return {str(name): values.sel(candidate=name).values for name in values["candidate"].values}
 
 
 STATISTIC = Ensembles()

@@ -33,7 +33,7 @@ NAMES = (
     "total_variation",
     "total_variation_difference",
 )
-MAIN = ("rmse", "correlation")
+MAIN = {"rmse": "RMSE", "correlation": "correlation"}
 DRAWN = ("rmse", "mae", "bias", "correlation", "total_variation")
 LONG_NAMES = {
     "mse": "mean squared error",
@@ -141,7 +141,7 @@ class ErrorAccumulator:
                     "units": units.get(name, u),
                     "better": better.get(name, "lower"),
                 }
-                | ({"main": 1} if name in MAIN else {}),
+                | ({"main": 4, "short_name": MAIN[name]} if name in MAIN else {}),
             )
         return dataset
 
@@ -165,6 +165,8 @@ class Errors:
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Time series for each region, smoothed, with the single steps behind."""
         from evaluation.drawing import time_series
+        from evaluation.quantities import words
+        from evaluation.regions import region_title
 
         if result.sizes["time"] < 2:
             return
@@ -173,7 +175,7 @@ class Errors:
                 part = result.sel(region=region, channel=channel)
                 yield Picture(
                     name=f"errors_{region}_{channel}",
-                    title=f"Errors of {channel}, {region}",
+                    title=f"Errors of {words(channel)}, {region_title(region)}",
                     caption=(
                         "Area-weighted errors at each step (thin) and their running means over a "
                         "20th of the series (thick)."

@@ -158,7 +158,8 @@ class ExceedanceAccumulator:
             ("time", "region", "channel"),
             self._series.values("exceedance"),
             {"long_name": "share of the area with strong small-scale features", "units": "1"}
-            | {"better": "reference", "comment": what},
+            | {"better": "reference", "comment": what, "main": 6}
+            | {"short_name": "area with strong small scales"},
         )
         dataset["exceedance_map"] = (
             ("channel", "latitude", "longitude"),
@@ -212,12 +213,13 @@ class Exceedance:
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Maps beside the reference's."""
         from evaluation.drawing import maps_beside_reference
+        from evaluation.quantities import words
 
         for channel in result.channel.values:
             part = result.exceedance_map.sel(channel=channel)
             yield Picture(
                 name=f"exceedance_{channel}",
-                title=f"Strong small scales of {channel}",
+                title=f"Strong small scales of {words(channel)}",
                 caption=(
                     f"Share of {result.sizes['time']} steps with {part.attrs.get('comment', '')}: "
                     "of the reference, and candidates minus reference."

@@ -153,6 +153,7 @@ class KineticEnergies(StepAccumulator):
                         "units": "km",
                         "better": "lower",
                         "main": 1,
+                        "short_name": "effective resolution of kinetic energy",
                     },
                 ),
                 "energy_effective_degree": (

@@ -9,8 +9,9 @@ and the distance within a region is d = √⟨m⟩, the mean over its area: on t
 of `atmodist.load_metric`. Points of a region count the features that stand for them, which have
 seen what lies around. A stage alone has weight one. Equivalent hours are the lag at which states of
 the reference's kind usually differ as much. They hold for the extent of the fields that were
-calibrated. Beyond the largest calibrated distance there are none: there, the hours are the largest
-calibrated lag, which is a lower bound, and `beyond_curve` is one.
+calibrated; on others a note says so, and they are not among the main numbers. Beyond the largest
+calibrated distance there are none: there, the hours are the largest calibrated lag, which is a
+lower bound, and `beyond_curve` is one.
 
 Features of the reference are kept for the next statistic or candidate that asks for them.
 """
@@ -222,20 +223,34 @@ class DistanceSums:
                 "longitude": ("longitude", grid.longitude, {"units": "degrees_east"}),
             }
         )
-        described = {
-            "learned_distance": ("learned distance (AtmoDist)", "1"),
-            "hours": ("learned distance as hours of true evolution (at least)", "h"),
-            "beyond_curve": ("share of times whose distance is beyond the calibrated hours", "1"),
+        concerns = metric_of(self._setting).concerns(grid)
+        if concerns:
+            result.attrs["notes"] = concerns
+        described: dict[str, tuple[str, str, dict[str, Any]]] = {
+            "learned_distance": (
+                "learned distance (AtmoDist)",
+                "1",
+                {"main": 3, "short_name": "learned distance"},
+            ),
+            "hours": (
+                "learned distance as hours of true evolution",
+                "h",
+                {
+                    "short_name": "learned distance in hours",
+                    "at_least": "beyond_curve",
+                    **({} if concerns else {"main": 3}),
+                },
+            ),
+            "beyond_curve": (
+                "share of times whose distance is beyond the calibrated hours",
+                "1",
+                {},
+            ),
         }
-        for name, (long_name, units) in described.items():
+        for name, (long_name, units, more) in described.items():
             if name in kept:
-                attributes: dict[str, Any] = {
-                    "long_name": long_name,
-                    "units": units,
-                    "better": "lower",
-                }
-                attributes |= {"main": 1} if name != "beyond_curve" else {}
-                result[name] = (steps, kept[name], attributes)
+                attributes = {"long_name": long_name, "units": units, "better": "lower"}
+                result[name] = (steps, kept[name], attributes | more)
         result["distance_by_stage"] = (
             (*steps, "stage"),
             kept["by_stage"],
@@ -308,6 +323,7 @@ class LearnedDistance:
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Draws distances over time and by stage, and the maps."""
         from evaluation import plotting
+        from evaluation.regions import region_title
 
         names = [str(name) for name in result["candidate"].values]
         for region in (str(name) for name in result["region"].values):
@@ -315,7 +331,7 @@ class LearnedDistance:
             shown = [name for name in ("learned_distance", "hours") if name in part]
             figure, panels = plotting.new(
                 3.8 * len(shown) + (2.0 if len(shown) == 1 else 0),
-                3.4,
+                3.6,
                 ncols=len(shown),
                 squeeze=False,
             )
@@ -326,10 +342,10 @@ class LearnedDistance:
                     axes, part["time"].values, lines, name=label, units=part[name].units
                 )
                 axes.set_ylim(bottom=0)
-            panels[0, 0].legend()
+            plotting.legend(figure, names)
             yield Picture(
                 name=f"learned_distance_{region}",
-                title=f"Learned distance from the reference, {region}",
+                title=f"Learned distance from the reference, {region_title(region)}",
                 caption="The distance of the encoder's features from those of the reference"
                 + (
                     ", and the lag at which states usually differ as much; where lines are level "
@@ -343,18 +359,9 @@ class LearnedDistance:
         stages = [str(stage) for stage in result["stage"].values]
         figure, axes = plotting.new()
         means = result["distance_by_stage"].isel(region=0).mean("time")
-        for number, name in enumerate(names):
-            place = np.arange(len(stages)) + (number + 0.5) / (len(names) + 0.5) * 0.8 - 0.4
-            axes.bar(
-                place,
-                means.sel(candidate=name).values,
-                0.7 / len(names),
-                color=plotting.colors(names)[name],
-                label=plotting.text(name),
-            )
-        axes.set_xticks(np.arange(len(stages)), labels=stages)
+        plotting.bars(axes, stages, {name: means.sel(candidate=name).values for name in names})
         axes.set_ylabel("learned distance")
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        plotting.legend(figure, names, filled=True)
         yield Picture(
             name="stages",
             title="Learned distance by stage",
@@ -365,7 +372,7 @@ class LearnedDistance:
 
 
 def _maps(result: "xr.Dataset", names: Sequence[str]) -> Iterator[Picture]:
-    from evaluation import plotting
+    from evaluation import maps
 
     fields = {name: result["distance_map"].sel(candidate=name).values for name in names}
     latitude, longitude = result["latitude"].values, result["longitude"].values
@@ -375,7 +382,9 @@ def _maps(result: "xr.Dataset", names: Sequence[str]) -> Iterator[Picture]:
         caption="Root of the mean over time of the squared contributions of each point; the root "
         "of the mean square over the area is the distance. All points that one feature stands for "
         "have its value.",
-        figure=plotting.maps(fields, latitude, longitude, name="learned distance", signed=False),
+        figure=maps.side_by_side(
+            fields, latitude, longitude, name="learned distance", signed=False
+        ),
     )
 
 

@@ -25,6 +25,7 @@ from evaluation.statistic import REFERENCE, Need, Picture, Sample, Setting
 if TYPE_CHECKING:
     import xarray as xr
 
+MAIN = {"main": 5, "short_name": "standard deviation"}
 NAMES = ("mean", "standard_deviation", "skewness", "kurtosis")
 CENTRAL = ("m1", "m2", "m3", "m4")  # mean and central moments, per step
 
@@ -195,7 +196,7 @@ class MomentAccumulator:
                 ("time", "region", "channel"),
                 values,
                 _attributes(name, "over the area", units)
-                | ({"main": 1} if name == "standard_deviation" else {}),
+                | (MAIN if name == "standard_deviation" else {}),
             )
         for name, values in zip(NAMES, standardized(pooled(central)), strict=True):
             if name != "mean":  # the same as the mean over time of the means
@@ -242,13 +243,14 @@ class Moments:
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """A figure for each channel and moment: the reference, and what candidates differ by."""
         from evaluation.drawing import maps_beside_reference
+        from evaluation.quantities import words
 
         steps = result.sizes["time"]
         for channel in result.channel.values:
             for name in NAMES:
                 if steps < {"mean": 1, "standard_deviation": 2}.get(name, 8):
                     continue  # skewness of few steps says nothing
-                title = f"{name.replace('_', ' ').capitalize()} of {channel}"
+                title = f"{words(name).capitalize()} of {words(channel)}"
                 yield Picture(
                     name=f"{name}_{channel}",
                     title=title,

@@ -13,7 +13,7 @@ Options:
     taper        Of the tiles: "hann", "tukey" or "none".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,10 +107,13 @@ class PowerSpectra(StepAccumulator):
                 "spectrum: rms difference of levels from the reference", "dB", "lower",
             ),
             "small_scale_level": (
-                "power of small scales relative to the reference",
-                "dB", "reference", True,
+                "power of small scales relative to the reference", "dB", "reference",
+                {"main": 2, "short_name": "power of small scales"},
             ),
-            "effective_wavelength": ("effective resolution, as wavelength", "km", "lower", True),
+            "effective_wavelength": (
+                "effective resolution, as wavelength", "km", "lower",
+                {"main": 1, "short_name": "effective resolution"},
+            ),
         }  # fmt: skip
         for name, described in attributes.items():
             data[name] = ("time", "region", "channel"), self.series(name), _attributes(*described)
@@ -204,10 +207,10 @@ def checked_slope(bounds: object) -> tuple[float, float] | None:
 
 
 def _attributes(
-    long_name: str, units: str, better: str | None = None, main: bool = False
+    long_name: str, units: str, better: str | None = None, more: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     attributes: dict[str, Any] = {"long_name": long_name, "units": units}
-    return attributes | ({"better": better} if better else {}) | ({"main": 1} if main else {})
+    return attributes | ({"better": better} if better else {}) | dict(more or {})
 
 
 def _cut(field: np.ndarray, setting: Setting, region: str) -> np.ndarray:
@@ -249,6 +252,8 @@ class PowerSpectrum:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Spectra and their ratios to the reference, for each channel, and each region."""
+        from evaluation.quantities import words
+        from evaluation.regions import region_title
         from evaluation.spectra_figures import Lines, spectrum_figure
 
         for channel in result.channel.values:
@@ -259,13 +264,13 @@ class PowerSpectrum:
                     degree,
                     Lines.of(part.power_spectrum[:, 1:]),
                     ratios=Lines.of(part.power_ratio[:, 1:]),
-                    name=f"{channel}: power per degree",
+                    name=f"{words(channel)}: power per degree",
                     units=result.power_spectrum.units,
                     circumference=float(result.wavelength[1]) * np.sqrt(2) / 1000,
                 )
                 yield Picture(
                     name=f"power_spectrum_globe_{channel}",
-                    title=f"Power spectrum of {channel}, globe",
+                    title=f"Power spectrum of {words(channel)}, {region_title(GLOBE)}",
                     caption="Power of each degree, mean over time; its sum is the area mean of "
                     "the square. Below, its ratio to the reference.",
                     figure=figure,
@@ -280,7 +285,7 @@ class PowerSpectrum:
                     continue
                 yield Picture(
                     name=f"power_spectrum_{region}_{channel}",
-                    title=f"Power spectrum of {channel}, {region}",
+                    title=f"Power spectrum of {words(channel)}, {region_title(region)}",
                     caption="Power per total wavenumber (cycles per km) of tapered tiles from "
                     "which planes were subtracted, mean over time. Below, its ratio to the "
                     "reference.",
@@ -288,7 +293,7 @@ class PowerSpectrum:
                         wavenumber[known],
                         Lines.of(local.window_spectrum[:, known]),
                         ratios=Lines.of(local.window_ratio[:, known]),
-                        name=f"{channel}: power per wavenumber",
+                        name=f"{words(channel)}: power per wavenumber",
                         units=result.window_spectrum.units,
                     ),
                 )

@@ -264,7 +264,7 @@ class ProjectedPatches:
                     "num_samples": len(sides[0][0]),
                 }
                 if measure == "frechet" and space == self._spaces[-1]:
-                    result[name].attrs["main"] = 1
+                    result[name].attrs |= {"main": 8, "short_name": long_name}
         return result
 
     def _measures(self, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
@@ -357,24 +357,14 @@ class Projections:
         from evaluation import plotting
 
         names = [str(name) for name in result["candidate"].values]
-        shades = plotting.colors(names)
-        figure, panels = plotting.new(7.6, 3.6, ncols=len(MEASURES))
+        figure, panels = plotting.new(7.6, 3.8, ncols=len(MEASURES))
         for axes, (measure, (long_name, _)) in zip(panels, MEASURES.items(), strict=True):
             values = _bars(result, measure)
-            for number, name in enumerate(names):
-                place = np.arange(len(values)) + (number + 0.5) / len(names) * 0.8 - 0.4
-                axes.bar(
-                    place,
-                    [found[number] for found in values.values()],
-                    0.75 / len(names),
-                    color=shades[name],
-                    label=plotting.text(name),
-                )
-            axes.set_xticks(np.arange(len(values)), labels=list(values), fontsize=7)
-            axes.tick_params(axis="x", rotation=90, length=0)
+            heights = np.array(list(values.values()))  # (group, candidate)
+            plotting.bars(axes, list(values), dict(zip(names, heights.T, strict=True)))
+            axes.tick_params(axis="x", rotation=90, labelsize=7)
             axes.set_title(long_name)
-            axes.grid(axis="y", linewidth=0.4, alpha=0.6)
-        panels[0].legend()
+        plotting.legend(figure, names, filled=True)
         panels[-1].set_ylim(0, 1.02)
         yield Picture(
             name="projections",
@@ -389,6 +379,8 @@ class Projections:
 
 def _bars(result: "xr.Dataset", measure: str) -> dict[str, np.ndarray]:
     """Numbers of all candidates by label."""
+    from evaluation.quantities import words
+
     values: dict[str, np.ndarray] = {}
     for space in SPACES:
         name = f"{measure}_{space}"
@@ -398,7 +390,7 @@ def _bars(result: "xr.Dataset", measure: str) -> dict[str, np.ndarray]:
             values[space] = result[name].values
             continue
         for channel in result["channel"].values:
-            values[f"{space}, {channel}"] = result[name].sel(channel=channel).values
+            values[f"{space}, {words(channel)}"] = result[name].sel(channel=channel).values
     return values
 
 

@@ -369,7 +369,8 @@ class Semivariograms(StepAccumulator):
                         "long_name": "semivariogram: rms difference of levels from the reference",
                         "units": "dB",
                         "better": "lower",
-                        "main": 1,
+                        "main": 8,
+                        "short_name": "semivariogram: rms difference",
                     },
                 ),
             },
@@ -448,7 +449,8 @@ class Semivariogram:
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """One figure for each channel and region; dots are sampled, lines exact where they are."""
         from evaluation import plotting
-        from evaluation.quantities import labelled
+        from evaluation.quantities import labelled, words
+        from evaluation.regions import region_title
         from evaluation.spectra_figures import plain_ticks
 
         styles = plotting.line_styles(map(str, result.candidate.values))
@@ -480,11 +482,11 @@ class Semivariogram:
                     xscale="log",
                     yscale="log",
                     xlabel="distance (km)",
-                    ylabel=labelled(f"{channel}: semivariogram", result.semivariogram.units),
+                    ylabel=labelled(f"{words(channel)}: semivariogram", result.semivariogram.units),
                 )
                 axes.grid(which="major", linewidth=0.4, alpha=0.6)
                 plain_ticks(axes.xaxis)
-                axes.legend(frameon=False)
+                plotting.legend(figure, [str(name) for name in result.candidate.values])
                 caption = "Half the mean square difference of pairs of points, mean over time."
                 if whole:
                     caption += " Lines: all pairs, from the power spectrum; dots: sampled pairs."
@@ -492,7 +494,7 @@ class Semivariogram:
                     caption += " Triangles point along circles of latitude or along meridians."
                 yield Picture(
                     name=f"semivariogram_{region}_{channel}",
-                    title=f"Semivariogram of {channel}, {region}",
+                    title=f"Semivariogram of {words(channel)}, {region_title(region)}",
                     caption=caption,
                     figure=figure,
                 )

@@ -25,6 +25,7 @@ from evaluation.statistic import Need, Picture, Sample, Setting
 if TYPE_CHECKING:
     import xarray as xr
 
+MAIN = {"main": 7, "short_name": "distance at cities (W1)"}
 BOXES = ("1x1", "2x2", "3x3")
 
 
@@ -171,7 +172,7 @@ class StationAccumulator:
                     "units": u,
                     "better": "lower",
                 }
-                | ({"main": 1} if box == BOXES[0] else {}),
+                | (MAIN if box == BOXES[0] else {}),
             )
         return dataset
 
@@ -211,8 +212,14 @@ class Stations:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Box plots over stations, maps, and how pairs of candidates compare."""
-        from evaluation.drawing import station_boxes, station_map, station_verdicts
-        from evaluation.uncertainty import station_tests
+        from evaluation.paired import station_tests
+        from evaluation.quantities import words
+        from evaluation.station_figures import (
+            station_boxes,
+            station_map,
+            station_verdicts,
+            telling_tests,
+        )
 
         if not result.sizes["station"]:
             return
@@ -221,7 +228,7 @@ class Stations:
             part = result.sel(channel=channel)
             yield Picture(
                 name=f"stations_{channel}",
-                title=f"Distance of {channel} at stations",
+                title=f"Distance of {words(channel)} at stations",
                 caption=(
                     f"Wasserstein-1 distance between the series of candidate and reference at "
                     f"{result.sizes['station']} cities, as a share of the reference's standard "
@@ -232,22 +239,23 @@ class Stations:
             )
             yield Picture(
                 name=f"station_map_{channel}",
-                title=f"Distance of {channel} at each station",
+                title=f"Distance of {words(channel)} at each station",
                 caption="The same for the nearest point, on the map.",
                 figure=station_map(part),
             )
             own = [test for test in tests if test["channel"] == str(channel)]
-            if own:
+            telling, hidden = telling_tests(own)
+            if telling:
                 yield Picture(
                     name=f"station_verdicts_{channel}",
-                    title=f"Who is nearer to {channel} of the reference, and where",
+                    title=f"Who is nearer to {words(channel)} of the reference, and where",
                     caption=(
                         "Number of stations at which the first of two candidates is better (its "
                         "distance is at least 10 % lower), equal or worse (10 % higher); beside "
                         "it the p-value of Wilcoxon's signed rank test over all stations, adjusted "
-                        f"for {len(tests)} tests by Benjamini and Hochberg."
+                        f"for {len(tests)} tests by Benjamini and Hochberg.{hidden}"
                     ),
-                    figure=station_verdicts(own),
+                    figure=station_verdicts(telling),
                 )
 
 

@@ -351,7 +351,8 @@ class StructureSums:
             f"within {size:g} km",
             "units": "1",
             "better": "higher",
-            "main": 1,
+            "main": 6,
+            "short_name": f"FSS within {size:g} km",
         }
         result["ssim"] = (dims, self._series.values("ssim"))
         result["ssim"].attrs = {
@@ -440,6 +441,7 @@ class Structure:
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Draws the fractions skill score against the size of the neighbourhood."""
         from evaluation import plotting
+        from evaluation.quantities import words
 
         scores = result["fss_by_scale"].isel(region=0)
         sizes, quantiles = (result[name].values for name in ("neighbourhood", "quantile"))
@@ -447,7 +449,7 @@ class Structure:
         what = "strongest" if scores.attrs.get("values") == "magnitude" else "largest"
         for channel in (str(name) for name in result["channel"].values):
             figure, panels = plotting.new(
-                3.4 * len(quantiles) + 0.4, 3.2, ncols=len(quantiles), sharey=True, squeeze=False
+                3.4 * len(quantiles) + 0.4, 3.5, ncols=len(quantiles), sharey=True, squeeze=False
             )
             for axes, quantile in zip(panels[0], quantiles, strict=True):
                 lines = scores.sel(channel=channel, quantile=quantile)
@@ -462,13 +464,13 @@ class Structure:
                     axes.minorticks_off()
                 axes.grid(linewidth=0.4, alpha=0.6)
             panels[0, 0].set_ylabel("fractions skill score")
-            panels[0, 0].legend()
+            plotting.legend(figure, names)
             yield Picture(
                 name=f"fss_{channel}",
-                title=f"Fractions skill score of {channel}",
-                caption=f"How well the places match where {channel} is among the {what} values of "
-                "the reference, within neighbourhoods of growing size, all time steps together. "
-                "1 is perfect, 0 means that events never share a neighbourhood.",
+                title=f"Fractions skill score of {words(channel)}",
+                caption=f"How well the places match where {words(channel)} is among the {what} "
+                "values of the reference, within neighbourhoods of growing size, all time steps "
+                "together. 1 is perfect, 0 means that events never share a neighbourhood.",
                 figure=figure,
             )
 

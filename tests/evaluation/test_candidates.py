@@ -40,7 +40,8 @@ def test_members_of_an_ensemble_are_found_by_pattern(files):
         mean, members = sources.read("e", second)
         np.testing.assert_array_equal(members, [truth * 2, truth * 4])
         np.testing.assert_array_equal(mean, truth * 3)
-        assert "2 members" in sources.candidates["e"].about
+        # not how many: whoever shows it says so
+        assert sources.candidates["e"].about == f"{files}/member-0.h5 ... {files}/member-1.h5"
     with pytest.raises(FileNotFoundError, match=r"candidate e: no file matches .*nothing-\*"):
         opened(files, f"e={files}/nothing-*.h5").__enter__()
 
@@ -138,6 +139,8 @@ def test_netcdf_and_zarr_are_read_as_archives_are(files, tmp_path):
         (["a=alone.h5"], {}, "candidate a: .*alone.h5 lacks divergence; it has vorticity"),
         (["a=interpolation:bicubic"], {}, "candidate a needs a factor, for instance --factor 4"),
         (["a=truth.h5"], {"channels": ("geopotential",)}, "lacks geopotential"),
+        (["a=generator:nowhere"], {}, "candidate a: there is no folder nowhere"),
+        (["a=generator:{files}"], {}, "candidate a: .* holds no generator: it lacks"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(files, candidates, options, message):
@@ -154,7 +157,10 @@ def test_what_does_not_belong_together_is_refused(files, candidates, options, me
         ):
             for step in range(5):
                 writer.append(int(archive.time.seconds[step]), archive.read(step)[1:])
-    words = [word.replace("a=", f"a={files}/") if ".h5" in word else word for word in candidates]
+    words = [
+        word.replace("a=", f"a={files}/") if ".h5" in word else word.format(files=files)
+        for word in candidates
+    ]
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         opened(files, *words, **options).__enter__()
 

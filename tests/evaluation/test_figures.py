@@ -5,7 +5,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from evaluation.figures import Job, draw_all, draw_section, save_picture
+from evaluation import figures, plotting
+from evaluation.figures import draw_all, draw_section, save_picture
+from evaluation.sections import Job
 from evaluation.statistic import Picture
 from tests.evaluation import example_results
 from tests.evaluation.example_results import Statistic
@@ -46,3 +48,44 @@ def test_what_was_drawn_before_a_failure_stays(tmp_path, caplog):
     section = draw_section(results, Job("errors"), tmp_path / "errors")
     assert section.error == "RuntimeError: broken <b>drawing</b>"
     assert "errors could not be drawn" in caplog.text
+
+
+def few(folder):
+    return example_results.results(folder, num_times=8, rows=6, shown=1)
+
+
+def test_candidates_keep_their_colour_where_others_are_missing(tmp_path):
+    results = few(tmp_path)
+    last = list(results.candidates)[-1]
+
+    class Some(Statistic):
+        def draw(self, result):
+            self.shown = plotting.colors([last])[last]
+            yield from ()
+
+    results.outcomes["errors"].statistic = some = Some()
+    draw_section(results, Job("errors"), tmp_path / "errors")
+    assert some.shown == plotting.colors(results.candidates)[last]
+    assert some.shown != plotting.colors([last])[last]
+
+
+def test_progress_is_shown(tmp_path, monkeypatch):
+    shown = []
+
+    class Bar:
+        def __init__(self, **options):
+            shown.append(options)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+        def update(self):
+            shown.append("update")
+
+    monkeypatch.setattr(figures, "tqdm", Bar)
+    draw_all(few(tmp_path), tmp_path)
+    assert shown[0]["total"] == 2
+    assert shown[1:] == ["update"] * 2

@@ -7,41 +7,6 @@ from atmodist.figures import save_figure
 from evaluation import plotting
 from evaluation.statistic import REFERENCE
 
-LATITUDE = np.linspace(87.5, -87.5, 36)
-LONGITUDE = np.arange(0, 360, 5.0)
-
-
-def wave():
-    return np.sin(np.radians(LATITUDE))[:, None] * np.cos(np.radians(3 * LONGITUDE)) * 1e-5
-
-
-def test_limits_of_differences_are_symmetric_and_robust():
-    rng = np.random.default_rng(0)
-    field = rng.standard_normal(10_000) + 0.5
-    field[0], field[1] = 1e6, np.nan
-    low, high = plotting.limits(field, signed=True)
-    assert low == -high
-    assert 2 < high < 5
-
-
-def test_limits_of_one_sign_do_not_start_at_its_mirror():
-    low, high = plotting.limits(np.linspace(280, 300, 100))
-    assert 280 <= low < high <= 300
-
-
-@pytest.mark.parametrize("signed", [None, True, False])
-@pytest.mark.parametrize("field", [np.zeros(9), np.full(9, 3.0), np.full(9, np.nan), np.zeros(0)])
-def test_limits_are_never_empty(field, signed):
-    low, high = plotting.limits(field, signed=signed)
-    assert np.isfinite([low, high]).all()
-    assert low < high
-
-
-def test_a_rare_extreme_alone_still_has_limits():
-    field = np.zeros(100_000)
-    field[7] = -2.0
-    assert plotting.limits(field, signed=True) == (-2.0, 2.0)
-
 
 def test_candidates_differ_and_the_reference_is_black():
     names = [REFERENCE, *(f"c{i}" for i in range(20))]
@@ -62,86 +27,6 @@ def test_names_are_shown_as_they_are(name, tmp_path):
     assert len(plotting.text(name)) < 40
 
 
-def test_a_global_map_is_centred_on_greenwich():
-    longitude, order = plotting.unwrapped(LONGITUDE)
-    assert longitude[0] == -180
-    assert_allclose(LONGITUDE[order] % 360, longitude % 360)
-
-
-def test_a_window_across_the_date_line_or_greenwich_has_no_jump():
-    longitude, order = plotting.unwrapped(np.array([170.0, 175, 180, -175, -170]))
-    assert_allclose(longitude, [170, 175, 180, 185, 190])
-    assert_allclose(order, range(5))
-    longitude, _ = plotting.unwrapped(np.array([350.0, 355, 0, 5]))
-    assert_allclose(longitude, [-10, -5, 0, 5])
-
-
-@pytest.mark.parametrize("south_first", [False, True])
-def test_a_map_shows_values_at_their_place(south_first):
-    values = np.zeros((36, 72))
-    values[3, 10] = 1.0  # 72.5°N, 50°E
-    latitude = LATITUDE
-    if south_first:
-        values, latitude = values[::-1], latitude[::-1]
-    with plotting.style():
-        _, axes = plotting.new()
-        image = plotting.draw_map(axes, latitude, LONGITUDE, values, bounds=(0, 1))
-    west, east, south, north = image.get_extent()
-    shown = image.get_array()
-    row, column = np.unravel_index(np.argmax(shown), shown.shape)
-    assert_allclose(north - (row + 0.5) * (north - south) / 36, 72.5)
-    assert_allclose(west + (column + 0.5) * (east - west) / 72, 50.0)
-
-
-def test_uneven_rows_are_drawn_as_cells():
-    latitude = np.array([60.0, 40, 10, -5])
-    with plotting.style():
-        _, axes = plotting.new()
-        drawn = plotting.draw_map(axes, latitude, LONGITUDE, np.ones((4, 72)), bounds=(0, 1))
-    assert type(drawn).__name__ == "QuadMesh"
-
-
-def test_maps_share_one_symmetric_scale_with_its_unit(tmp_path):
-    with plotting.style():
-        figure = plotting.maps(
-            {REFERENCE: wave(), "$c$": 2 * wave(), "d": wave()},
-            LATITUDE,
-            LONGITUDE,
-            name="vorticity",
-            units="s-1",
-        )
-        save_figure(figure, tmp_path / "maps")
-    images = [image for axes in figure.axes for image in axes.images]
-    assert len({image.get_clim() for image in images}) == 1
-    low, high = images[0].get_clim()
-    assert low == -high
-    assert figure.axes[-1].get_xlabel() == "vorticity (10⁻⁵ s⁻¹)"
-    assert (tmp_path / "maps.pdf").read_bytes().startswith(b"%PDF")
-
-
-def test_missing_values_are_drawn_without_warning(tmp_path):
-    field = wave()
-    field[:5] = np.nan
-    with plotting.style():
-        save_figure(
-            plotting.maps({"a": field}, LATITUDE, LONGITUDE, name="x"), tmp_path / "x", ("png",)
-        )
-
-
-def test_wavelength_stands_above_the_degree():
-    with plotting.style():
-        figure, axes = plotting.new()
-        axes.plot([1, 10, 100], [1, 0.1, 0.01])
-        plotting.spectrum_axes(axes, name="power", units="s-2", radius=1e6)
-        figure.canvas.draw()
-    (top,) = axes.child_axes
-    low, high = sorted(top.get_xlim())
-    degree = axes.get_xlim()[0]
-    assert_allclose(high, 2 * np.pi * 1e3 / np.sqrt(degree * (degree + 1)), rtol=1e-6)
-    assert low < high
-    assert axes.get_ylabel() == "power (s⁻²)"
-
-
 def test_smoothing_keeps_constants_and_lines_and_leaves_out_gaps():
     assert_allclose(plotting.smooth(np.full(9, 2.0), 4), 2.0)
     line = np.arange(9.0)
@@ -152,16 +37,103 @@ def test_smoothing_keeps_constants_and_lines_and_leaves_out_gaps():
         plotting.smooth(line, 0)
 
 
+def drawn(times, values, **options):
+    """The axes of a series."""
+    with plotting.style():
+        figure, axes = plotting.new()
+        plotting.series(axes, times, values, name="bias", units="s-1", **options)
+        figure.canvas.draw()
+    return axes
+
+
+def labels(axes):
+    return [label.get_text() for label in axes.get_xticklabels()]
+
+
+def hours(num, start="2017-07-14"):
+    return np.datetime64(start, "s") + 10_800 * np.arange(num)
+
+
 def test_series_and_boxes_carry_units(tmp_path):
     rng = np.random.default_rng(0)
     with plotting.style():
         figure, (above, below) = plotting.new(nrows=2)
-        seconds = 1_500_000_000 + 10_800 * np.arange(60)
         values = {name: 1e-6 * rng.standard_normal(60) for name in (REFERENCE, "a")}
-        plotting.series(above, seconds, values, name="bias", units="s-1")
+        plotting.series(above, hours(60), values, name="bias", units="s-1")
         plotting.box_plots(below, values | {"empty": np.full(3, np.nan)}, name="bias", units="s-1")
         save_figure(figure, tmp_path / "figure")
     assert above.get_ylabel() == below.get_xlabel() == "bias (10⁻⁶ s⁻¹)"
+
+
+def test_steps_without_dates_are_steps():
+    axes = drawn(np.arange(40), {"a": np.arange(40.0)})
+    assert axes.get_xlabel() == "step"
+    assert "1970" not in axes.xaxis.get_major_formatter().get_offset()
+    assert {"0", "10", "20"} <= set(labels(axes))
+
+
+def test_dates_of_other_calendars_are_told_in_them():
+    cftime = pytest.importorskip("cftime")
+    seconds = 86_400 * (31 * 360 + np.arange(50, 70, 0.25))  # around the 30th of February, 2001
+    times = cftime.num2date(seconds, "seconds since 1970-01-01", calendar="360_day")
+    axes = drawn(times, {"a": np.arange(80.0)})
+    assert axes.xaxis.get_major_formatter()(31 * 360 + 59, 0) == "2001-02-30"
+    shown = [label for label in labels(axes) if label]
+    assert len(shown) >= 3
+    assert all(label.startswith("2001-0") for label in shown)
+
+
+def test_lines_are_broken_where_times_are_missing():
+    times = np.delete(hours(30), [10, 11, 12, 14, 15])  # leaves the 14th alone
+    axes = drawn(times, {"a": np.ones(25)}, width=1)
+    (line,) = axes.lines
+    assert np.isnan(line.get_ydata()).sum() == 2
+    assert np.isfinite(line.get_ydata()).sum() == 25
+    assert line.get_markevery() == [11]
+    whole = drawn(hours(30), {"a": np.ones(30)}, width=1).lines[0]
+    assert np.isfinite(whole.get_ydata()).all()
+
+
+def test_running_means_do_not_reach_across_holes():
+    times = np.concatenate([hours(20), hours(20, "2018-07-14")])
+    axes = drawn(times, {"a": np.repeat([0.0, 1.0], 20)}, width=5)
+    thick = axes.lines[1].get_ydata()
+    assert_allclose(thick[np.isfinite(thick)], np.repeat([0.0, 1.0], 20))
+
+
+def test_bars_of_a_group_stand_side_by_side():
+    with plotting.style():
+        _, axes = plotting.new()
+        values = {f"c{i}": np.ones(3) for i in range(8)}
+        plotting.bars(axes, ["x", "y", "z"], values)
+    left = np.array([bar.get_x() for bar in axes.patches])
+    right = left + [bar.get_width() for bar in axes.patches]
+    order = np.argsort(left)
+    assert (right[order][:-1] < left[order][1:]).all()
+    looks = {(bar.get_facecolor(), bar.get_hatch()) for bar in axes.patches}
+    assert len(looks) == len(values)  # more candidates than colours
+
+
+def test_who_is_drawn_does_not_change_the_colours():
+    names = [f"c{i}" for i in range(9)]
+    with plotting.same_colors([REFERENCE, *names]):
+        some = plotting.line_styles(["c7", "c2"])
+        assert plotting.colors(["c2"])["c2"] == plotting.colors(names)["c2"]
+    every = plotting.line_styles(names)
+    for name in ("c2", "c7"):
+        assert some[name] == every[name]
+    assert plotting.line_styles(["c2"])["c2"]["color"] == every["c0"]["color"]  # a page of its own
+
+
+def test_the_legend_lies_outside_the_panels():
+    with plotting.style():
+        figure, axes = plotting.new()
+        axes.plot([0, 1], [0, 1])
+        plotting.legend(figure, [REFERENCE, *(f"candidate {i}" for i in range(7))])
+        figure.canvas.draw()
+    (legend,) = figure.legends
+    assert legend.get_window_extent().y1 <= axes.get_window_extent().y0
+    assert legend.get_window_extent().x0 >= 0
 
 
 def test_the_settings_of_the_caller_stay(tmp_path):
@@ -169,16 +141,6 @@ def test_the_settings_of_the_caller_stay(tmp_path):
     with plotting.style():
         plotting.new()
     assert dict(mpl.rcParams) == before
-
-
-def test_the_same_figure_gives_the_same_bytes(tmp_path):
-    for name in ("a", "b"):
-        with plotting.style():
-            figure = plotting.maps({"x": wave()}, LATITUDE, LONGITUDE, name="x")
-            save_figure(figure, tmp_path / name, ("png", "pdf", "svg"))
-    for suffix in ("png", "pdf", "svg"):
-        first, second = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in ("a", "b"))
-        assert first == second
 
 
 def test_importing_does_not_load_matplotlib():

@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 
 from atmodist.fields.grid import Grid, make_grid
-from evaluation.regions import REGIONS, named_regions, with_globe
+from evaluation.regions import REGIONS, named_regions, region_title, with_globe
 from evaluation.statistic import GLOBE, Region, Setting
+
+
+def test_regions_are_told_in_words():
+    assert region_title("southern_ocean") == "southern ocean"
+    assert region_title(GLOBE) == region_title("") == "whole grid"  # which may be a window, too
 
 
 def test_all_regions_have_points_of_a_coarse_grid_and_lie_where_they_should():

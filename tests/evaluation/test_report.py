@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from evaluation.report import write_report
+from evaluation.report import _swatches, write_report
 from tests.evaluation import example_results
 from tests.evaluation.example_results import EVIL, Statistic
 
@@ -63,6 +63,32 @@ def test_the_page_refers_to_nothing_outside(written):
     assert not re.search(r"@import|url\(|https?://", content)
 
 
+def test_what_is_folded_away_is_printed(written):
+    _, _, content = written
+    printed = content.split("@media print")[1].split("</style>")[0]
+    assert re.search(r"details::details-content \{[^}]*content-visibility: visible", printed)
+
+
+def test_names_of_regions_are_words(written):
+    _, _, content = written
+    text = "".join(Checker(content).text)
+    assert "whole grid" in text
+    assert "globe" not in text
+
+
+def test_more_candidates_than_colours_have_swatches_of_their_own():
+    names = [f"c{i}" for i in range(20)]
+    found = _swatches(names)
+    assert len({found[name] for name in names}) == len(names)
+
+
+def test_members_are_told_of(tmp_path):
+    results = bare(tmp_path, Statistic(num_figures=0))
+    results.candidates["bicubic"].num_members = 5
+    content = write_report(results).read_text(encoding="utf-8")
+    assert content.count("judged by the mean of its 5 members") == 1
+
+
 def test_names_cannot_break_out(written):
     _, path, content = written
     page = Checker(content)
@@ -71,7 +97,7 @@ def test_names_cannot_break_out(written):
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
     files = [p for p in path.parent.rglob("*") if p.is_file()]
     assert all(path.parent in p.parents for p in files)
-    assert all(re.fullmatch(r"[a-z0-9-]+\.(png|pdf|html)", p.name) for p in files)
+    assert all(re.fullmatch(r"[a-z0-9-]+\.(png|pdf|webp|html|json)", p.name) for p in files)
 
 
 def test_every_number_stands_beside_its_unit(written):

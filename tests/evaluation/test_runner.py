@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from atmodist.outputs import read_json
-from evaluation import computation, runner
+from evaluation import computation, tasks
 from evaluation.configuration import EvaluationConfig
 from evaluation.results import load_results
 from evaluation.runner import evaluate
@@ -84,8 +84,8 @@ def test_results_are_the_same_for_any_number_of_workers(files, tmp_path):
 def test_a_killed_run_goes_on_and_ends_as_the_whole_one(files, tmp_path, calls, monkeypatch):
     whole = judge(files, tmp_path / "whole")
     assert calls() == 3 * 20
-    monkeypatch.setattr(runner, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(runner, "SAVE_SHARE", np.inf)
+    monkeypatch.setattr(tasks, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(tasks, "SAVE_SHARE", np.inf)
     original, done = computation.compute_unit, []
 
     def dying(*arguments):
@@ -123,6 +123,44 @@ def test_only_what_is_new_is_computed(files, tmp_path, calls):
     judge(files, out, ["half=half.h5"], statistics=["mean_map"], options={})
     assert calls() == 0  # sums of the map were kept though options of the other changed
     assert not (out / "mean_square.nc").exists()
+
+
+def test_parts_that_are_of_no_use_are_removed(files, tmp_path, calls):
+    out = tmp_path / "out"
+
+    def kept():
+        return {path.name for path in (out / "parts").iterdir()}
+
+    judge(files, out, ["half=half.h5"])
+    first = kept()
+    # of the reference and of the candidate: two statistics, and fields to be shown
+    assert sorted(name.split("-")[0] for name in first) == sorted([*NAMES, "fields"] * 2)
+    judge(files, out, ["half=half.h5", "blurred=blurred.h5"])
+    assert kept() > first
+    judge(files, out, ["half=half.h5"])
+    assert kept() == first
+    judge(files, out, ["half=half.h5"], every=2)
+    assert len(kept()) == len(first)
+    assert not kept() & first
+    calls()
+    judge(files, out, ["half=half.h5"], every=2, statistics=["mean_map"])
+    judge(files, out, ["half=half.h5"], every=2)
+    assert calls() == 0  # a statistic that was left alone is kept
+
+
+def test_it_is_said_where_another_candidate_makes_all_of_it_new(files, tmp_path, calls, capsys):
+    out = tmp_path / "out"
+    judge(files, out, ["half=half.h5"])
+    judge(files, out, ["half=half.h5", "blurred=blurred.h5"])
+    assert "anew" not in capsys.readouterr().out
+    calls()
+    judge(files, out, ["half=half.h5", "past=persistence:1"])
+    assert calls() == 3 * 19
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == (
+        "the common times changed from 20 (1970-01-01T00:00:00 to 1970-01-03T09:00:00) to 19 "
+        "(1970-01-01T03:00:00 to 1970-01-03T09:00:00): everything is computed anew"
+    )
 
 
 def test_results_can_be_read_again(files, tmp_path):
@@ -175,6 +213,10 @@ def test_members_are_averaged_and_statistics_without_what_they_need_left_out(fil
     )  # fmt: skip
     results = evaluate(config, STATISTICS)
     assert results.candidates["pair"].num_members == 2
+    assert results.notes == [
+        "pair: the mean of its 2 members, which is judged, is smoother than each of them; these "
+        "themselves are judged by member_spread alone"
+    ]
     truth = value(results, REFERENCE, "square")["value"]
     np.testing.assert_allclose(value(results, "pair")["value"], truth / 16, rtol=1e-5)
     spread = results.outcomes["member_spread"].dataset
@@ -190,6 +232,9 @@ def test_mistakes_are_said_in_one_line(files, tmp_path):
         judge(files, tmp_path / "out", statistics=["mean_square"], options={"mean_map": {}})
     with pytest.raises(ValueError, match="no statistic can be computed: learned: it needs an enc"):
         judge(files, tmp_path / "out", statistics=["learned"])
+    config = EvaluationConfig(reference="r.h5", candidates=["c.h5"], output=str(tmp_path / "out"))
+    with pytest.raises(ValueError, match="run only if they are asked for: learned"):
+        evaluate(config, {"learned": STATISTICS["learned"]})
     with pytest.raises(ValueError, match="`picture_times`: 1999-01-01 is none of the 20 times"):
         judge(files, tmp_path / "out", picture_times=["1999-01-01"])
     (tmp_path / "other").mkdir()
@@ -199,10 +244,6 @@ def test_mistakes_are_said_in_one_line(files, tmp_path):
 
 
 def test_missing_values_are_refused_where_they_are(files, tmp_path):
-    def holed(field):
-        field[1, 3, 4] = np.nan
-        return field
-
     changed_archive(files / "truth.h5", tmp_path / "bare.h5", lambda field: field)
     import h5py
 
@@ -212,7 +253,8 @@ def test_missing_values_are_refused_where_they_are(files, tmp_path):
         reference=str(files / "truth.h5"), candidates=[str(tmp_path / "bare.h5")],
         statistics=NAMES, output=str(tmp_path / "out"), workers=1,
     )  # fmt: skip
-    with pytest.raises(ValueError, match=r"bare.h5: 1 of \d+ values of vorticity at .* missing"):
+    message = r"^candidate bare: .*bare.h5: 1 of \d+ values of vorticity at .* missing \(NaN\)"
+    with pytest.raises(ValueError, match=message):
         evaluate(config, STATISTICS)
 
 

@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 from evaluation.statistic import REFERENCE
-from evaluation.tables import gaps_of, number_table, rows, summary_rows
+from evaluation.tables import gaps_of, number_table, rows, summary_rows, summary_table
 
 
 def dataset(better="lower", **values):
@@ -46,6 +46,30 @@ def test_which_direction_is_better():
     assert best("higher", **values) == "b"
     assert best("reference", **values) == "b"
     assert best("", **values) is None
+
+
+def test_closer_to_the_reference_means_at_each_time():
+    wave = np.tile([1.0, -1.0], 30)  # whose mean is the reference's, and which never is near it
+    near = noise(0.1, 0)
+    (row,) = rows(dataset("reference", **{REFERENCE: 0 * near, "wave": wave, "near": near}))
+    assert abs(row.values["wave"]) < abs(row.values["near"])
+    assert row.best == "near"
+
+
+def test_infinite_numbers_are_shown_and_count():
+    perfect, lost = np.full(60, np.inf), np.full(60, -np.inf)
+    gap = {"a": (-np.inf, -np.inf, -np.inf)}
+    (row,) = rows(
+        dataset("higher", a=noise(30.0, 0), perfect=perfect, lost=lost),
+        gaps={("error", "", ""): gap},
+    )
+    assert row.best == "perfect"
+    made = number_table([row], ["a", "perfect", "lost"], swatch={}, gaps=True)
+    assert "<b>∞</b>" in made
+    assert ">−∞<" in made
+    assert ">Δ −∞<" in made
+    assert best("higher", a=noise(30.0, 0), lost=lost) == "a"
+    assert best("higher", perfect=perfect, twin=perfect) is None
 
 
 def test_the_reference_wins_nothing():
@@ -116,6 +140,60 @@ def test_differences_have_the_power_of_their_row():
     made = number_table(rows(data, gaps=gaps_of(recorded)), ["a", "b"], swatch={}, gaps=True)
     assert "Δ +1.000 [−0.200, 2.200]" in made
     assert made.count("Δ") == 1
+
+
+def several(**attributes):
+    """Two channels of one number."""
+    attributes = {"long_name": "error of all", "units": "m", "better": "lower"} | attributes
+    return xr.Dataset(
+        {"error": (("candidate", "channel"), np.array([[1.0, 2.0], [3.0, 4.0]]), attributes)},
+        coords={"candidate": ["a", "b"], "channel": ["eastward_wind", "vorticity"]},
+    )
+
+
+def test_the_summary_begins_with_what_says_most_and_names_each_number_once():
+    first = rows(several(main=2, short_name="second"))
+    first += rows(several(short_name="unmarked"))
+    first += rows(several(main=1, short_name="first"))
+    made = summary_table(first, ["a", "b"], swatch={})
+    assert made.index("first") < made.index("second") < made.index("unmarked")
+    for label in ("first", "second", "unmarked"):
+        assert made.count(label) == 1
+    assert made.count("eastward wind") == 3
+    assert "error of all" not in made
+
+
+def test_a_summary_of_one_channel_needs_no_headings():
+    made = summary_table(rows(several(main=1).isel(channel=[1])), ["a", "b"], swatch={})
+    assert made.count("<tr") == 2  # names of the candidates, and numbers
+    assert "vorticity" not in made
+
+
+def test_channels_with_units_of_their_own_say_so():
+    data = several(main=1, short_name="error")
+    data["error"] = data["error"] * xr.DataArray([1e-9, 1.0], dims="channel")
+    data["error"].attrs = several(main=1, short_name="error")["error"].attrs
+    made = summary_table(rows(data), ["a", "b"], swatch={})
+    assert "eastward wind <small>10⁻⁹ m</small>" in made
+    assert "vorticity <small>m</small>" in made
+
+
+def test_numbers_of_no_region_stand_with_the_whole_grid():
+    data = several()
+    data["local"] = data["error"].expand_dims(region=["globe", "my_region"])
+    made = number_table(rows(data), ["a", "b"], swatch={})
+    assert made.count("whole grid") == 1
+    assert "my region" in made
+    assert made.index("whole grid") < made.index("my region")
+
+
+def test_lower_bounds_are_marked():
+    data = dataset(a=np.full(5, 7.0), b=np.full(5, 24.0))
+    data["error"].attrs["at_least"] = "beyond"
+    data["beyond"] = (("candidate", "time"), np.array([[0.0] * 5, [0.0, 1.0, 1.0, 0.0, 0.0]]))
+    made = number_table(rows(data)[:1], ["a", "b"], swatch={})
+    assert ">≥ 24" in made
+    assert made.count("≥") == 1
 
 
 def test_who_lacks_a_number_has_a_dash():

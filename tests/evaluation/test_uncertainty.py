@@ -5,14 +5,12 @@ from scipy.signal import lfilter
 
 from evaluation.uncertainty import (
     _expected,
-    adjusted,
+    apart,
     automatic_block_length,
     block_means,
     difference,
     loss,
-    paired_test,
-    pairs,
-    ten_percent_rule,
+    mean_of_known,
 )
 
 
@@ -81,6 +79,51 @@ def test_identical_series_do_not_differ():
     assert shifted.p_value < 0.001
 
 
+@pytest.mark.parametrize(("num_resamples", "level"), [(100, 0.95), (1000, 0.95), (1999, 0.9)])
+def test_p_values_and_intervals_agree(num_resamples, level):
+    """Skewed series whose mean lies near the edge of being sure."""
+    rng = np.random.default_rng(3)
+    verdicts = []
+    for run in range(200):
+        x = rng.gamma(0.5, size=25)
+        x -= rng.normal(x.mean(), 0.25)
+        found = difference(x, 0 * x, seed=run, num_resamples=num_resamples, level=level)
+        is_apart = found.low > 0 or found.high < 0
+        assert is_apart == (found.p_value < 1 - level - 1e-12)
+        verdicts.append(is_apart)
+    assert 20 < sum(verdicts) < 180
+
+
+def test_few_draws_have_no_tails():
+    x = np.random.default_rng(0).normal(size=30)
+    with pytest.raises(ValueError, match="`num_resamples` must be at least 40 for the level"):
+        difference(x, 0 * x, seed=0, num_resamples=39)
+    assert np.isfinite(difference(x, 0 * x, seed=0, num_resamples=40).low)
+
+
+def test_the_same_infinity_is_no_difference():
+    inf = np.inf
+    assert apart([inf, -inf, inf, 1.0], [inf, -inf, 1.0, 3.0]).tolist() == [0, 0, inf, -2]
+    assert np.isnan(apart(np.nan, 1.0))
+    assert loss([-inf, 1.0], "reference", [-inf, inf]).tolist() == [0, inf]
+    assert mean_of_known(np.array([1.0, np.nan, inf])) == inf
+    assert np.isnan(mean_of_known(np.array([-inf, inf])))
+    assert np.isnan(mean_of_known(np.array([np.nan])))
+
+
+def test_infinite_differences_are_sure_only_where_all_are():
+    perfect, other = np.full(20, np.inf), np.random.default_rng(0).normal(size=20)
+    found = difference(other, perfect, seed=0)
+    assert (found.mean, found.low, found.high) == (-np.inf, -np.inf, -np.inf)
+    assert found.p_value < 0.001
+    same = difference(perfect, perfect, seed=0)
+    assert (same.mean, same.p_value) == (0, 1)
+    perfect[3] = 2.0
+    found = difference(perfect, other, seed=0)
+    assert found.mean == np.inf
+    assert np.isnan([found.low, found.high, found.p_value]).all()
+
+
 def test_draws_depend_on_the_seed_alone_and_scale_with_the_series():
     x = np.random.default_rng(0).normal(size=50)
     zero = np.zeros(50)
@@ -144,54 +187,3 @@ def test_loss_is_lower_for_the_better():
         loss(x, "reference")
     with pytest.raises(ValueError, match="`better` must be"):
         loss(x, "taller")
-
-
-def test_paired_tests_find_a_small_but_steady_gain():
-    rng = np.random.default_rng(0)
-    b = rng.gamma(2.0, size=150)
-    a = b * (0.95 + 0.05 * rng.normal(size=150))
-    found = paired_test(a, b, seed=0)
-    assert found.wilcoxon < 1e-6
-    assert found.permutation < 1e-3
-    assert found.mean < 0
-    assert found.better + found.equal + found.worse == found.num_stations == 150
-    assert found.equal > found.better > found.worse  # most are within 10 %
-
-
-def test_paired_tests_keep_their_level():
-    rng = np.random.default_rng(1)
-    tests = [paired_test(*rng.gamma(2.0, size=(2, 40)), seed=i, num_flips=400) for i in range(300)]
-    for name in ("wilcoxon", "permutation"):
-        assert 0.01 < np.mean([getattr(test, name) < 0.05 for test in tests]) < 0.09
-
-
-def test_paired_tests_without_difference_or_stations():
-    x = np.ones(5)
-    same = paired_test(x, x, seed=0)
-    assert (same.wilcoxon, same.permutation, same.equal) == (1, 1, 5)
-    none = paired_test(x[:1], x[:1] * np.nan, seed=0)
-    assert none.num_stations == 0
-    assert np.isnan(none.wilcoxon)
-
-
-def test_ten_percent_rule():
-    a = np.array([0.9, 0.91, 1.0, 1.09, 1.11, 0.0])
-    b = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0])
-    assert ten_percent_rule(a, b).tolist() == [-1, 0, 0, 0, 1, 0]
-
-
-def test_adjusted_p_values_control_false_discoveries():
-    # Benjamini and Hochberg (1995): p_(i) m / i, made monotone
-    assert_allclose(adjusted(np.array([0.01, np.nan, 0.04, 0.03])), [0.03, np.nan, 0.04, 0.04])
-    assert np.isnan(adjusted(np.array([np.nan]))).all()
-    rng = np.random.default_rng(0)
-    shares = []
-    for _ in range(200):
-        p = np.concatenate([rng.uniform(size=80), rng.uniform(size=20) * 1e-4])
-        found = adjusted(p) < 0.05
-        shares.append(found[:80].sum() / max(found.sum(), 1))
-    assert np.mean(shares) < 0.06
-
-
-def test_pairs():
-    assert pairs(["a", "b", "c"]) == [("a", "b"), ("a", "c"), ("b", "c")]

@@ -4,6 +4,7 @@ import yaml
 from atmodist.outputs import read_json
 from evaluation.cli.phire_eval import gathered, main
 from evaluation.results import load_results
+from evaluation.statistics import known
 from tests.evaluation.made_up import STATISTICS, changed_archive, made_archive
 
 
@@ -66,10 +67,36 @@ def test_from_flags_and_from_yaml_to_results_and_a_comparison(files, capsys):
     assert list(load_results("both").candidates) == ["half", "nearest"]
 
 
+def test_what_a_report_says_makes_it_again(files, capsys):
+    """The configuration in the manifest is what the report prints as the recipe."""
+    flags = ["truth.h5", "--workers", "1", "--resamples", "200"]
+    for name in ("half", "truth"):
+        assert main([*flags, "--candidates", f"{name}=half.h5", "--output", name]) == 0
+    assert main(["compare", "half", "truth", "--output", "both"]) == 0
+    for command, name in (([], "half"), (["compare"], "both")):
+        before = load_results(name)
+        manifest = read_json(files / name / "manifest.json")
+        recipe = {key: value for key, value in manifest["config"].items() if value is not None}
+        assert recipe["resamples"] == 200
+        (files / "run.yaml").write_text(yaml.safe_dump(recipe))
+        assert main([*command, "--config", "run.yaml"]) == 0, capsys.readouterr().err
+        assert load_results(name).rows == before.rows
+        assert read_json(files / name / "manifest.json")["config"] == manifest["config"]
+    assert main(["compare", "half", "truth", "--output", "both", "--resamples", "500"]) == 0
+    assert read_json(files / "both" / "manifest.json")["config"]["resamples"] == 500
+
+
+def test_help_names_all_statistics(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"Statistics: {', '.join(known())}." in text
+
+
 def test_mistakes_end_with_one_line(files, capsys):
-    assert main(["truth.h5", "--candidates", "half=half.h5", "--statistics", "?"]) == 2
+    assert main(["truth.h5", "--candidates", "half=half.h5", "--statistics", "errorz"]) == 2
     err = capsys.readouterr().err
-    assert "there is no statistic '?'; there are mean_square, mean_map" in err
+    assert f"there is no statistic 'errorz'; there are {', '.join(STATISTICS)}" in err
     assert len(err.strip().splitlines()) == 1
     assert main(["truth.h5", "--candidates", "none.h5"]) == 2
     assert "candidate none: there is no file none.h5" in capsys.readouterr().err

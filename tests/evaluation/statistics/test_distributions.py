@@ -88,6 +88,23 @@ def test_kernel_density_of_normal_numbers():
     assert_allclose(density[near], stats.norm.pdf(middle[near]), rtol=0.1)
 
 
+def test_kernel_density_is_smooth_where_values_are_rare():
+    rng = np.random.default_rng(0)
+    wide, narrow = Histogram(), Histogram()
+    wide.update(rng.normal(size=(1, 100_000)).astype(np.float32), np.ones((1, 1)))
+    edges = AsinhAxis.of(wide, positive=False).edges()
+    x = np.concatenate([0.03 * rng.normal(size=99_950), rng.uniform(0.5, 3.0, 50)])  # a rare tail
+    narrow.update(x[None].astype(np.float32), np.ones((1, 1)))
+    masses = narrow.masses(edges)
+    density = kernel_density(masses, edges, x.size)
+    assert_allclose((density * np.diff(edges)).sum(), masses.sum(), rtol=1e-12)
+    middle = (edges[1:] + edges[:-1]) / 2
+    tail = density[(middle > 0.7) & (middle < 2.5)]
+    assert tail.min() > 0
+    assert np.abs(np.diff(np.log(tail))).max() < 0.5  # single values would be spikes of any size
+    assert masses[(middle > 0.7) & (middle < 2.5)].min() == 0
+
+
 def test_constant_fields_have_a_distribution(common):
     flat = np.zeros((2, 2, *common.grid.shape), np.float32)
     result = accumulate(STATISTIC, common, flat, flat).result()

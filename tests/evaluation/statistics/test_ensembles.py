@@ -165,6 +165,21 @@ def test_another_number_of_members_is_refused():
         sums.merge(accumulated(*drawn(4)))
 
 
+@pytest.mark.parametrize("spread", [0.3, 4.0])  # too sure, and not sure enough
+def test_spread_and_skill_are_both_within_the_limits(spread):
+    import xarray as xr
+
+    result = accumulated(*drawn(4, steps=3, spread=spread)).result()
+    joined = xr.concat([result], xr.Variable("candidate", ["four"]))
+    pictures = {picture.name: picture for picture in STATISTIC.draw(joined)}
+    axes = pictures["crps_vorticity"].figure.axes[1]
+    low, high = axes.get_ylim()
+    assert low == 0
+    drawn_values = np.concatenate([line.get_ydata() for line in axes.lines])
+    assert len(axes.lines) == 2
+    assert drawn_values.max() < high
+
+
 def test_pictures_are_drawn():
     import xarray as xr
 

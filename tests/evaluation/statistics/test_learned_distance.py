@@ -7,6 +7,7 @@ from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import make_grid
 from atmodist.learning.saving import save_network
 from atmodist.metric.calibration import Calibration, StageCalibration
+from atmodist.metric.extent import Extent
 from atmodist.metric.lag_curve import LagCurve
 from atmodist.outputs import write_json
 from evaluation.statistic import GLOBE, Region, Sample, Setting
@@ -26,7 +27,10 @@ REGIONS = {
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
     """A folder with an encoder, calibrated up to a distance of 2 at 9 h."""
-    folder = tmp_path_factory.mktemp("encoder")
+    return made_package(tmp_path_factory.mktemp("encoder"), Extent.of_fields(GRID))
+
+
+def made_package(folder, extent):
     save_network(made_encoder(), folder / "encoder.keras")
     made_normalization().save(folder / "normalization.json")
     write_json(folder / "manifest.json", {})
@@ -42,6 +46,7 @@ def package(tmp_path_factory):
     Calibration(
         step_seconds=10_800,
         stages={s: StageCalibration(alpha=alpha, curve=curve) for s, alpha in stages.items()},
+        extent=extent,
     ).save(folder / "calibration.json")
     return str(folder)
 
@@ -102,6 +107,18 @@ def test_identical_fields_have_no_distance_and_blur_has(package):
     assert_array_equal(means[0], 0.0)
     assert (means[0] < means[1]).all()
     assert (means[1] < means[2]).all()
+
+
+def test_hours_of_another_extent_have_a_note_and_are_no_main_number(package, tmp_path):
+    fields = made_fields(GRID, 1)
+    whole = accumulated(setting(package), fields, fields).result()
+    assert "notes" not in whole.attrs
+    assert "main" in whole.hours.attrs
+    patches = made_package(tmp_path, Extent.of_patches((8, 8), GRID))
+    doubtful = accumulated(setting(patches), fields, fields).result()
+    assert "so that hours are wrong" in doubtful.attrs["notes"][0]
+    assert "main" not in doubtful.hours.attrs
+    assert "main" in doubtful.learned_distance.attrs
 
 
 def test_beyond_the_curve_hours_are_a_flagged_bound(package):

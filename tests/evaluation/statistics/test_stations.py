@@ -5,9 +5,9 @@ from scipy import stats
 
 from atmodist.fields.grid import Grid, make_grid
 from evaluation.cities import cities, unit_vectors
+from evaluation.paired import station_tests
 from evaluation.statistic import Sample
 from evaluation.statistics.stations import BOXES, STATISTIC, box_points, series_distance
-from evaluation.uncertainty import station_tests
 from tests.evaluation.fields import accumulate, blurred, in_parts, joined, random_fields, setting
 
 
