@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from atmodist.cli import calibrate, rplearn_data, rplearn_eval, rplearn_train, simulate
+from atmodist.cli import calibrate, package, rplearn_data, rplearn_eval, rplearn_train, simulate
 from atmodist.cli.common import command_parser, run_command
 from atmodist.outputs import manifest_path, read_json, write_json
 from evaluation.cli import phire_eval
@@ -22,6 +22,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "rplearn-train": rplearn_train.main,
     "rplearn-eval": rplearn_eval.main,
     "atmodist calibrate": calibrate.main,
+    "atmodist package": package.main,
     "phire-data": phire_data.main,
     "phire-train": phire_train.main,
     "phire-eval": phire_eval.main,
@@ -105,6 +106,7 @@ def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
     """The commands with their arguments."""
     folder, seed = config.output, str(config.seed)
     archive, records, run = f"{folder}/archive.h5", f"{folder}/records", f"{folder}/run"
+    encoder = f"{folder}/encoder"
     patches, start = f"{folder}/patches", f"{folder}/start"
     before, after = str(config.generator_epochs), str(-(-config.generator_epochs // 2))
     generator = ["--filters", "16", "--blocks", "3", "--batch_size", str(BATCH_SIZE)]
@@ -142,6 +144,14 @@ def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
         ),
         ("rplearn-eval", [run, "--archive", archive, "--lag", "4"]),
         ("atmodist calibrate", [run, "--num_resamples", "200"]),
+        ("atmodist package", [run, "--output", encoder]),
+        (
+            "atmodist calibrate",
+            [
+                *(encoder, "--archive", archive, "--start", config.held_out),
+                *("--num_resamples", "200"),
+            ],
+        ),
         (
             "phire-data",
             [
@@ -168,7 +178,7 @@ def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
             "phire-eval",
             [
                 *(archive, "--output", f"{folder}/report", "--start", config.held_out),
-                *("--encoder", run, "--resamples", "200", "--candidates"),
+                *("--encoder", encoder, "--resamples", "200", "--candidates"),
                 *("bilinear=interpolation:bilinear", "bicubic=interpolation:bicubic"),
                 *(f"{name}=generator:{path}" for name, path in generators.items()),
             ],
