@@ -2,5 +2,82 @@
 
 Written with Keras' operations alone, so that they run, compile and are differentiable under
 TensorFlow, JAX and PyTorch. A state is a nested structure of modal fields; an equation gives its
-tendencies; an integrator advances any equation; a case gives an initial state.
+tendencies; an integrator advances any equation; a case gives an initial state. What `atmodist
+simulate` does, in Python:
+
+    simulation = dynamics.Simulation("held-suarez", truncation=42, num_levels=10, step=1800.0)
+    model = simulation.model
+    state = dynamics.SpunUpState.load().at(model.sphere, model.levels)
+    state = simulation.advance(state, 48)                    # a day; NumPy in, NumPy out
+    vorticity = simulation.observe(state).fields["vorticity"]  # (level, latitude, longitude), s⁻¹
+
+Below that, `dynamics.SIL3(equation, state, step)` is a step of tensors, to be differentiated.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynamics.constants import PhysicalConstants
+    from dynamics.filters import exponential_filter, hyperdiffusion
+    from dynamics.held_suarez import HeldSuarez
+    from dynamics.integrators import ARS233, SIL3, SemiImplicitLeapfrog, rk4, with_filters
+    from dynamics.primitive_equations import MassFixer, PrimitiveEquations
+    from dynamics.shallow_water import ShallowWater
+    from dynamics.simulation import InstabilityError, Simulation, default_step
+    from dynamics.spherical_harmonics import SphericalHarmonics
+    from dynamics.spun_up import SpunUpState
+    from dynamics.vertical import SigmaLevels
+
+_LAZY = {
+    "ARS233": "dynamics.integrators",
+    "SIL3": "dynamics.integrators",
+    "HeldSuarez": "dynamics.held_suarez",
+    "InstabilityError": "dynamics.simulation",
+    "MassFixer": "dynamics.primitive_equations",
+    "PhysicalConstants": "dynamics.constants",
+    "PrimitiveEquations": "dynamics.primitive_equations",
+    "SemiImplicitLeapfrog": "dynamics.integrators",
+    "ShallowWater": "dynamics.shallow_water",
+    "SigmaLevels": "dynamics.vertical",
+    "Simulation": "dynamics.simulation",
+    "SphericalHarmonics": "dynamics.spherical_harmonics",
+    "SpunUpState": "dynamics.spun_up",
+    "default_step": "dynamics.simulation",
+    "exponential_filter": "dynamics.filters",
+    "hyperdiffusion": "dynamics.filters",
+    "rk4": "dynamics.integrators",
+    "with_filters": "dynamics.integrators",
+}
+
+__all__ = [
+    "ARS233",
+    "SIL3",
+    "HeldSuarez",
+    "InstabilityError",
+    "MassFixer",
+    "PhysicalConstants",
+    "PrimitiveEquations",
+    "SemiImplicitLeapfrog",
+    "ShallowWater",
+    "SigmaLevels",
+    "Simulation",
+    "SphericalHarmonics",
+    "SpunUpState",
+    "default_step",
+    "exponential_filter",
+    "hyperdiffusion",
+    "rk4",
+    "with_filters",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what needs Keras only when somebody asks for it."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

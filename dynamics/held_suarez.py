@@ -117,10 +117,10 @@ class HeldSuarez:
             (..., level, latitude, longitude).
         """
         logarithm = self._log_sigma + log_surface_pressure
-        warm = self._ground - self._stability * logarithm
-        return ops.maximum(
-            self.parameters.minimum_temperature, warm * ops.exp(self._kappa * logarithm)
-        )
+        warm = (self._ground - self._stability * logarithm) * ops.exp(self._kappa * logarithm)
+        coldest = self.parameters.minimum_temperature
+        # not `ops.maximum`, which rounds float64 to float32 under PyTorch
+        return ops.where(warm > coldest, warm, coldest)
 
     def __call__(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Tendencies on the grid from the fields of `PrimitiveEquations.nodal_fields`."""

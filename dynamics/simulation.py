@@ -19,12 +19,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
+from dynamics import compilation
 from dynamics.filters import hyperdiffusion
 from dynamics.integrators import SIL3, Equation, with_filters
+from dynamics.noise import noise
 from dynamics.primitive_equations import MassFixer, PrimitiveEquations
 from dynamics.shallow_water import ShallowWater
 from dynamics.spherical_harmonics import SphericalHarmonics
@@ -122,13 +123,8 @@ class Simulation:
             diffusion,
             *self.model.mean_filters,
         )
-
-        def steps(state: State, count: Any) -> State:
-            result: State = ops.fori_loop(0, count, lambda _, s: one_step(s), state)
-            return result
-
-        self._steps = compiled(steps)
-        self._look = compiled(self.model.look)
+        self._steps = compilation.repeated(one_step)
+        self._look = compilation.compiled(self.model.look)
 
     def perturbed(
         self, state: Mapping[str, np.ndarray], *, seed: int, member: int, amplitude: float
@@ -141,8 +137,6 @@ class Simulation:
             member: Which of the ensemble.
             amplitude: Root mean square, in K of temperature or m of height, alike at all levels.
         """
-        from dynamics.cases.held_suarez import noise
-
         name = self.model.noisy
         change = noise(self.model.sphere, seed, member, amplitude * self.model.noise_unit)
         return {**state, name: (state[name] + change).astype(np.float32)}
@@ -150,8 +144,7 @@ class Simulation:
     def advance(self, state: Mapping[str, np.ndarray], num_steps: int) -> State:
         """The state so many steps later; NumPy in, NumPy out."""
         tensors = {name: self.model.sphere.constant(value) for name, value in state.items()}
-        after = self._steps(tensors, ops.convert_to_tensor(num_steps, "int32"))
-        return arrays(after)
+        return arrays(self._steps(tensors, num_steps))
 
     def observe(self, state: Mapping[str, np.ndarray]) -> Observation:
         """Fields on the grid.
@@ -177,25 +170,6 @@ class Simulation:
         """C of the docstring above, for a wind in m s⁻¹."""
         sphere = self.model.sphere
         return sphere.truncation * wind_speed * self.step / sphere.radius
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled by the backend of Keras (TensorFlow and JAX: by XLA)."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        traced: Callable[..., Any] = tf.function(function, jit_compile=True)
-        return traced
-    if backend == "jax":
-        import jax
-
-        jitted: Callable[..., Any] = jax.jit(function)
-        return jitted
-    import torch
-
-    without_gradients: Callable[..., Any] = torch.no_grad()(function)
-    return without_gradients
 
 
 def arrays(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:

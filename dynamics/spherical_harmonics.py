@@ -268,7 +268,8 @@ class SphericalHarmonics:
 
     def mean(self, nodal: Tensor) -> Tensor:
         """Area mean over the sphere of a field on the grid."""
-        return ops.sum(ops.mean(self._tensor(nodal), axis=-1) * self._mean_weights, axis=-1)
+        # not `ops.mean`, which rounds float64 to float32 under PyTorch
+        return ops.sum(ops.sum(self._tensor(nodal), axis=-1) * self._mean_weights, axis=-1)
 
     # --------------------------------------------------------------------------------- insides
 
@@ -347,7 +348,7 @@ class SphericalHarmonics:
 
         column = self.weights[:, None] / 2
         cos_latitude = self.cos_latitude[:, None]
-        self._mean_weights = self.constant(column[:, 0])
+        self._mean_weights = self.constant(column[:, 0] / self.num_longitudes)
         self._weights = self.constant(column)
         self._weights_over_radius_cos = self.constant(column / (self.radius * cos_latitude))
         self._inverse_radius_cos = self.constant(1 / (self.radius * cos_latitude))
@@ -370,4 +371,6 @@ class SphericalHarmonics:
 
 def _pad_last(modal: Tensor, before: int, after: int) -> Tensor:
     """Zeros before and after the last axis."""
-    return ops.pad(modal, [(0, 0)] * (len(modal.shape) - 1) + [(before, after)])
+    # not `ops.pad`, which counts its calls in a name, so that PyTorch compiles each step anew
+    zeros = [ops.zeros((*modal.shape[:-1], num), modal.dtype) for num in (before, after)]
+    return ops.concatenate([zeros[0], modal, zeros[1]], axis=-1)

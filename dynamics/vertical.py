@@ -26,6 +26,7 @@ surface pressure alone exert a torque (their 3.6). `scheme="midpoint"` chooses t
 of the layers, which gives up that identity for pointwise values at the top.
 """
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -142,7 +143,7 @@ def apply_levels(matrix: Any, values: Any, num_axes: int) -> Any:
         (..., new level, then the same axes).
     """
     lead, last = values.shape[: -num_axes - 1], values.shape[-num_axes:]
-    flat = ops.reshape(values, (*lead, values.shape[-num_axes - 1], int(np.prod(last))))
+    flat = ops.reshape(values, (*lead, values.shape[-num_axes - 1], math.prod(last)))
     # not `matmul`, which rounds float64 to float32 under PyTorch
     applied = ops.einsum("kj,...jn->...kn", matrix, flat)
     return ops.reshape(applied, (*lead, matrix.shape[0], *last))

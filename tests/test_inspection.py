@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from atmodist.inspection import inspect_path
-from atmodist.outputs import write_manifest
+from atmodist.outputs import read_json, write_manifest
 from atmodist.samples.configuration import PairSamplerConfig
 from atmodist.samples.normalization import Normalization
 from atmodist.samples.sampling import write_pairs
 from tests.samples.archives import hourly, write_archive
+from tests.srgan.samples.sources import write_records as write_patches
 
 
 @pytest.fixture
@@ -92,6 +93,46 @@ def test_a_missing_shard_is_found(records):
     (records / "atmodist_pairs-train.tfrecord-00000-of-00003").unlink()
     with pytest.raises(ValueError, match="00000-of-00003"):
         inspect_path(records, verify=True)
+
+
+PATCHES = """\
+dataset   sr 1.0.0, compression none
+kind      super resolution
+patches   8 x 12 x 2 (divergence, vorticity)
+factors   2, 2
+alignment centred
+degradation physical
+static    latitude
+"""
+
+
+def test_patches_at_two_resolutions(tmp_path):
+    folder = write_patches(tmp_path, static=("latitude",)).folder
+    for path in (folder, folder.parent, tmp_path):
+        text = inspect_path(path, verify=True)
+        assert f"records   {folder}\n{PATCHES}" in text
+        assert "train     11 records in 2 shards, " in text
+        assert text.endswith("every record is intact")
+    shard = folder / "sr-train.tfrecord-00001-of-00002"
+    text = inspect_path(shard)
+    assert "patches   8 x 12 x 2 (divergence, vorticity)" in text
+    assert "degradation" not in text  # a shard alone does not say it
+    shard.rename(tmp_path / "sr_train_1.tfrecords")
+    assert "kind      super resolution" in inspect_path(tmp_path / "sr_train_1.tfrecords")
+    with pytest.raises(ValueError, match=r"00001-of-00002"):
+        inspect_path(folder, verify=True)
+
+
+def test_all_sets_below_a_folder_are_told(records, tmp_path):
+    patches = write_patches(tmp_path / "records").folder
+    text = inspect_path(tmp_path / "records")
+    first, second = text.split("\n\n")
+    assert first.startswith(f"records   {records}\n")
+    assert second.startswith(f"records   {patches}\n")
+    edited = {**read_json(patches / "records.json"), "kind": "soundings"}
+    (patches / "records.json").write_text(json.dumps(edited))
+    with pytest.raises(ValueError, match="records of the kind 'soundings', which is not known"):
+        inspect_path(patches)
 
 
 def test_a_normalisation(records):
@@ -217,6 +258,20 @@ def test_a_run_of_a_task_without_labels_tells_its_own_scores(tmp_path):
     assert text.splitlines()[2] == (
         "best      epoch 2, evaluation loss 0.250, rmse 0.500, baseline rmse 1.000, explained 0.750"
     )
+
+
+@pytest.mark.parametrize(
+    ("phases", "command"),
+    [({"warmup_epochs": 2}, "rplearn-train"), ({"pretraining_epochs": 2}, "phire-train")],
+)
+def test_a_run_that_is_not_finished_says_how_to_go_on(tmp_path, phases, command):
+    folder = tmp_path / "checkpoints" / "epoch-0001"
+    folder.mkdir(parents=True)
+    state = {"epoch": 1, "config": {**phases, "epochs": 3}}
+    (folder / "state.json").write_text(json.dumps(state))
+    text = inspect_path(tmp_path)
+    assert "1 of 5 epochs so far" in text
+    assert text.endswith(f"next      run the same {command} again to go on")
 
 
 def test_a_run_killed_before_its_first_checkpoint_is_known(tmp_path):

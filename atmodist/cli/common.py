@@ -2,12 +2,14 @@
 
 A command names its configuration class; its fields become flags, its docstrings help text.
 `--config` reads them from a YAML file, flags given after it override it, and `--print_config`
-shows the result. Mistakes of the user (`ValueError`, `TypeError`, `OSError`) end with one line on
-stderr and exit status 2; set ATMODIST_DEBUG=1 to see the traceback as well.
+shows the result. Mistakes of the user (`ValueError`, `TypeError`, `OSError`), and what does not fit
+into memory, end with one line on stderr and exit status 2; set ATMODIST_DEBUG=1 to see the
+traceback as well.
 """
 
 import dataclasses
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +18,12 @@ from typing import Any, NoReturn, TypeVar
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 Config = TypeVar("Config")
+
+# How jsonargparse says that the value of an option which may be left out has the wrong type.
+_OPTIONAL_VALUE = re.compile(
+    r"Does not validate against any of the Union subtypes "
+    r"Subtypes: \[([^,]*), <class 'NoneType'>\] Errors: .* Given value: (.*)"
+)
 
 EXIT_MISTAKE = 2  # as argparse itself exits on a wrong flag
 EXIT_SIGNAL = 128  # plus the number of a signal, as shells report: 130 after Ctrl-C
@@ -44,6 +52,7 @@ class CommandParser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the command with one line on stderr and status 2."""
         text = " ".join(str(message).replace("Parser key", "option").split())
+        text = _OPTIONAL_VALUE.sub(r"Expected a \1. Got value: \2", text)
         print(f"{self.prog}: error: {text} (help: {self.prog} --help)", file=sys.stderr)
         raise SystemExit(EXIT_MISTAKE)
 
@@ -76,7 +85,7 @@ def command_parser(
     parser.add_class_arguments(config_class, None, skip=set(names))
     fields = dataclasses.fields(config_class)
     parser.switches = frozenset(
-        f"--{field.name}" for field in fields if field.type in (bool, "bool")
+        f"--{field.name}" for field in fields if field.type in (bool, "bool", bool | None)
     )
     return parser
 
@@ -100,7 +109,7 @@ def guarded(prog: str, action: Callable[[], str]) -> int:
     """Runs `action`, prints what it returns; a user's mistake becomes one line and status 2."""
     try:
         print(action())
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, MemoryError) as error:
         if os.environ.get("ATMODIST_DEBUG"):
             raise
         print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)
@@ -143,4 +152,7 @@ def _configuration(
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {text}" if text else "not enough memory"
+    return text or type(error).__name__

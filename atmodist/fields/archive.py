@@ -140,9 +140,11 @@ class Archive:
             digest.update(self.read(step).tobytes())
         return f"sha256:{digest.hexdigest()}"
 
-    def summary(self) -> str:
-        """What the archive holds, in a few lines."""
-        channels = ", ".join(f"{c.name} ({c.units or '1'})" for c in self.channels)
+    def summary(self, num_channels: int | None = None) -> str:
+        """What the archive holds, in a few lines; names `num_channels` channels, or all."""
+        named = [f"{c.name} ({c.units or '1'})" for c in self.channels[:num_channels]]
+        total = len(self.channels)
+        channels = ", ".join([*named, f"... {total} in all"] if len(named) < total else named)
         size = self.path.stat().st_size
         ratio = self.field_bytes * self.shape[1] / size
         return (

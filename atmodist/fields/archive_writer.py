@@ -40,6 +40,11 @@ PART_BYTES = 256 << 20  # what a killed run may have to do again, before compres
 IDENTITY = "atmodist_identity"  # attribute of an archive: digest of what decided its content
 
 
+def parts_folder(path: Path) -> Path:
+    """Where the parts of an archive lie until they are joined."""
+    return path.with_name(f".{path.name}.parts")
+
+
 class ArchiveExistsError(ValueError):
     """The file to be made is there already, and is something else."""
 
@@ -94,7 +99,7 @@ class ArchiveWriter:
         self._compression = compression
         self._attributes = attributes or {}
         self._base = self._checked_base() if append and self.path.exists() else None
-        self._folder = self.path.with_name(f".{self.path.name}.parts")
+        self._folder = parts_folder(self.path)
         self._part: Hdf5Output | None = None
         self._part_seconds: list[int] = []
         field_bytes = 4 * len(self.channels) * grid.shape[0] * grid.shape[1]

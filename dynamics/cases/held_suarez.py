@@ -8,16 +8,13 @@ The forcing and its constants are in `dynamics.held_suarez`.
 import numpy as np
 
 from dynamics.held_suarez import CONSTANTS, HeldSuarez
+from dynamics.noise import noise
 from dynamics.primitive_equations import PrimitiveEquations, State
 from dynamics.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 
 START_TEMPERATURE = 264.0
 """K; near the mean of the climate, so that the mean need not change much."""
-
-NOISE_DEGREES = 12
-"""The largest degree of the noise; the same seed gives the same noise at each truncation from
-this one on."""
 
 
 def equation(
@@ -66,15 +63,3 @@ def initial_state(
         "temperature": sphere.constant(temperature),
         "log_surface_pressure": sphere.constant(still[..., :1, :, :, :]),
     }
-
-
-def noise(sphere: SphericalHarmonics, seed: int, member: int, amplitude: float) -> np.ndarray:
-    """Random coefficients (2, order, degree), degrees 1 to 12, of root mean square `amplitude`."""
-    size = NOISE_DEGREES + 1
-    drawn = np.random.default_rng([seed, member]).standard_normal((2, size, size))
-    size = min(size, len(sphere.degrees))
-    coefficients = np.zeros(sphere.mask.shape)
-    coefficients[:, :size, :size] = drawn[:, :size, :size]
-    coefficients = coefficients * sphere.mask
-    coefficients[0, 0, 0] = 0.0
-    return amplitude * coefficients / np.sqrt((coefficients**2).sum())

@@ -190,6 +190,8 @@ def test_values_that_a_nested_configuration_refuses_are_refused_from_files_too(c
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.h5"), "a.h5: No space left on device"),
         (PermissionError(errno.EACCES, "Permission denied", "a.h5"), "a.h5: Permission denied"),
         (OSError(errno.ENOSPC, "No space left on device"), "[Errno 28] No space left on device"),
+        (MemoryError("Unable to allocate 93 GiB"), "not enough memory: Unable to allocate 93 GiB"),
+        (MemoryError(), "not enough memory"),
     ],
 )
 def test_mistakes_become_one_line_and_status_2(capsys, error, line):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -50,7 +52,14 @@ def test_equilibrium_temperature_is_the_published_formula(sphere):
 )
 def test_equilibrium_temperature_at_points(latitude, pressure, expected):
     # worked by hand; -90°, 500 hPa: 255 K * 0.5^(2/7) = 255 K * 0.82034
-    assert published_equilibrium(latitude, pressure) == pytest.approx(expected, abs=0.01)
+    points = SimpleNamespace(
+        sin_latitude=np.array([np.sin(np.radians(latitude))]), constant=ops.convert_to_tensor
+    )
+    forcing = HeldSuarez(points, SigmaLevels(np.array([0.0, 1.0])))
+    # one layer, at σ = 1/2
+    logarithm = ops.convert_to_tensor(np.log(pressure / 1000 / 0.5).reshape(1, 1, 1))
+    found = ops.convert_to_numpy(forcing.equilibrium_temperature(logarithm))
+    assert found.item() == pytest.approx(expected, abs=0.01)
 
 
 def test_rates_at_the_corners(sphere):

@@ -16,7 +16,7 @@ SMALL = {"truncation": 10, "num_levels": 3}
 @pytest.fixture
 def uncompiled(monkeypatch):
     """Few steps at a tiny truncation take less time than their compilation."""
-    monkeypatch.setattr("dynamics.simulation.compiled", lambda function: function)
+    monkeypatch.setattr("dynamics.compilation.compiled", lambda function: function)
 
 
 @pytest.fixture
@@ -51,7 +51,10 @@ def test_compiled_steps_are_the_same_to_rounding(climate, monkeypatch):
     fast = Simulation("held-suarez", **SMALL, step=3600.0)
     for name, value in climate.advance(start(climate), 6).items():
         other = fast.advance(start(fast), 6)[name]
-        assert_allclose(other, value, rtol=0, atol=1e-5 * np.abs(value).max())
+        scale = np.abs(value).max()
+        if name == "log_surface_pressure":
+            scale = max(scale, 0.03)  # the fixer sees the mean of p_s / p_0 = 1, to 3e-7
+        assert_allclose(other, value, rtol=0, atol=1e-5 * scale)
 
 
 def test_noise_depends_on_seed_and_member_and_changes_the_temperature_alone(climate):

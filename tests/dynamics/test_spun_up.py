@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from dynamics.simulation import Simulation
 from dynamics.spherical_harmonics import SphericalHarmonics
-from dynamics.spun_up import SHIPPED, SpunUpState, interpolation
+from dynamics.spun_up import (
+    SHIPPED,
+    SpunUpState,
+    height,
+    interpolation,
+    temperature_interpolation,
+)
 from dynamics.vertical import SigmaLevels
 
 
@@ -41,10 +48,42 @@ def test_a_larger_truncation_adds_zeros_and_a_smaller_one_cuts(shipped):
         assert_array_equal(coarser[name], same[name][..., :22, :22])
 
 
-@pytest.mark.parametrize("num_levels", [4, 10, 25])
-def test_interpolation_between_levels_is_exact_for_what_is_linear(num_levels):
-    old, new = SigmaLevels.equidistant(10).centers, SigmaLevels.equidistant(num_levels).centers
-    matrix = interpolation(old, new)
+EVEN = SigmaLevels.equidistant(10)
+UNEVEN = SigmaLevels(np.array([0.0, 0.02, 0.1, 0.25, 0.45, 0.7, 0.9, 1.0]))
+
+
+@pytest.mark.parametrize("new", [SigmaLevels.equidistant(n) for n in (4, 10, 25)] + [UNEVEN])
+def test_interpolation_between_levels_is_exact_for_what_is_linear_in_height(new):
+    matrix = interpolation(EVEN, new)
     assert_allclose(matrix.sum(axis=1), 1.0, rtol=1e-12)
-    # beyond the outermost levels values are constant
-    assert_allclose(matrix @ old, np.clip(new, old[0], old[-1]), rtol=1e-12)
+    assert_allclose(matrix @ height(EVEN), height(new), rtol=1e-12)
+
+
+def test_nothing_changes_where_levels_stay():
+    assert_allclose(interpolation(UNEVEN, UNEVEN), np.eye(7), atol=1e-14)
+    assert_allclose(temperature_interpolation(UNEVEN, UNEVEN), np.eye(7), atol=1e-14)
+
+
+@pytest.mark.parametrize("new", [SigmaLevels.equidistant(n) for n in (4, 20, 40)] + [UNEVEN])
+def test_temperatures_have_the_geopotential_that_the_winds_balance(new):
+    temperatures = temperature_interpolation(EVEN, new)
+    assert_allclose(temperatures @ np.ones(10), 1.0, rtol=1e-12)  # uniform ones stay so
+    profile = np.maximum(200.0, 300.0 * EVEN.centers**0.2)  # a stratosphere and a troposphere
+    wanted = interpolation(EVEN, new) @ EVEN.hydrostatic @ profile
+    found = new.hydrostatic @ temperatures @ profile
+    alone = new.hydrostatic @ interpolation(EVEN, new) @ profile
+    # a tenth of what temperatures by themselves miss, which is some 3 K times a scale height
+    assert np.abs(found - wanted).max() < 0.1 * np.abs(alone - wanted).max()
+
+
+def test_on_twice_the_levels_the_stratosphere_stays_calm(shipped, monkeypatch):
+    monkeypatch.setattr("dynamics.compilation.compiled", lambda function: function)
+    simulation = Simulation("held-suarez", truncation=21, num_levels=20, step=3600.0)
+    state = shipped.at(simulation.model.sphere, simulation.model.levels)
+    spread = [
+        simulation.observe(state).fields["divergence"][1].std(),
+        simulation.observe(simulation.advance(state, 3)).fields["divergence"][1].std(),
+    ]
+    # what is out of balance becomes gravity waves: where temperatures were interpolated by
+    # themselves, the divergence at sigma 0.075 became five times as large in three hours
+    assert spread[1] < 1.5 * spread[0]

@@ -12,11 +12,13 @@ compiles is compiled before the clock starts.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +28,8 @@ from common import machine, print_table
 
 STEP_MINUTES = {21: 60, 42: 30, 85: 15, 170: 7.5}
 FILTER_HOURS = 2.4
+NEED_JAX = {"jax", "dinosaur"}
+ERROR_LINES = 15  # of a worker that failed
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -45,6 +49,9 @@ def main() -> None:
         serve(name, int(truncation), int(levels))
         return
     print(machine())
+    if options.dinosaur_python is None and (absent := NEED_JAX & set(options.contenders)):
+        print(f"left out without --dinosaur_python: {', '.join(sorted(absent))}")
+        options.contenders = [name for name in options.contenders if name not in NEED_JAX]
     results = [
         measure(truncation, levels, options)
         for truncation in options.truncations
@@ -68,21 +75,21 @@ def main() -> None:
 
 def measure(truncation: int, levels: int, options: argparse.Namespace) -> dict[str, Any]:
     """Lets the contenders take turns at one size; median seconds a step and relative spread."""
-    workers = {}
-    for name in options.contenders:
-        python = options.dinosaur_python if name in ("jax", "dinosaur") else sys.executable
-        if python is not None:
-            workers[name] = start(python, name, truncation, levels)
-    taken: dict[str, list[float]] = {name: [] for name in workers}
-    try:
-        counts = {name: max(1, int(options.seconds / ask(w, 1))) for name, w in workers.items()}
-        for _ in range(options.repeats):
-            for name, worker in workers.items():
-                taken[name].append(ask(worker, counts[name]) / counts[name])
-    finally:
-        for worker in workers.values():
-            worker.kill()
-            worker.wait()
+    workers: dict[str, Worker] = {}
+    taken: dict[str, list[float]] = {name: [] for name in options.contenders}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for name in options.contenders:
+                python = options.dinosaur_python if name in NEED_JAX else sys.executable
+                workers[name] = Worker(python, name, truncation, levels, Path(folder))
+                workers[name].ask(1)  # compiles
+            counts = {n: max(1, int(options.seconds / w.ask(1))) for n, w in workers.items()}
+            for _ in range(options.repeats):
+                for name, worker in workers.items():
+                    taken[name].append(worker.ask(counts[name]) / counts[name])
+        finally:
+            for worker in workers.values():
+                worker.stop()
     median = {name: statistics.median(values) for name, values in taken.items()}
     return {
         "truncation": truncation,
@@ -98,36 +105,44 @@ def step_seconds(truncation: int) -> float:
     return 60.0 * STEP_MINUTES.get(truncation, 30 * 42 / truncation)
 
 
-def start(python: str, name: str, truncation: int, levels: int) -> subprocess.Popen:
-    """A process that steps when asked; returns once it has compiled."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "KERAS_BACKEND": "jax" if name == "jax" else "tensorflow",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    worker = subprocess.Popen(
-        [python, __file__, "--worker", name, str(truncation), str(levels)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-    )
-    ask(worker, 1)  # compiles
-    return worker
+class Worker:
+    """A process that steps when asked; what it says on stderr goes to a file in the folder."""
 
+    def __init__(self, python: str, name: str, truncation: int, levels: int, folder: Path):
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "KERAS_BACKEND": "jax" if name == "jax" else "tensorflow",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+        self.name = f"{name} at T{truncation} L{levels}"
+        self._errors = folder / name  # a pipe that nobody reads would fill up
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                [python, __file__, "--worker", name, str(truncation), str(levels)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment,
+            )
 
-def ask(worker: subprocess.Popen, times: int) -> float:
-    """Seconds that a worker takes for so many steps."""
-    if worker.stdin is None or worker.stdout is None:
-        raise ValueError("A worker must be started with pipes.")
-    worker.stdin.write(f"{times}\n")
-    worker.stdin.flush()
-    while line := worker.stdout.readline():
-        if line.startswith("seconds "):
-            return float(line.split()[1])
-    raise RuntimeError(f"A worker ended: {worker.args}")
+    def ask(self, times: int) -> float:
+        """Seconds that it takes for so many steps; ends the benchmark if the worker has ended."""
+        asked, answers = self._process.stdin, self._process.stdout
+        with contextlib.suppress(BrokenPipeError):
+            print(times, file=asked, flush=True)
+        while line := answers.readline():
+            if line.startswith("seconds "):
+                return float(line.split()[1])
+        self._process.wait()
+        end = "\n".join(self._errors.read_text().splitlines()[-ERROR_LINES:])
+        raise SystemExit(f"{self.name} ended with status {self._process.returncode}:\n{end}")
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
 
 
 def serve(name: str, truncation: int, levels: int) -> None:

@@ -38,13 +38,6 @@ def test_members_depend_on_seed_and_number_alone(equations):
     assert not np.allclose(first[0], other["temperature"])
 
 
-def test_noise_is_the_same_at_another_truncation():
-    fine, coarse = SphericalHarmonics(31), SphericalHarmonics(15)
-    one, two = case.noise(fine, 0, 0, 1.0), case.noise(coarse, 0, 0, 1.0)
-    assert_allclose(one[:, :16, :16], two)
-    assert np.all(one[:, 16:] == 0)
-
-
 def test_tropics_warm_and_poles_cool_in_the_first_days(equations):
     state = case.initial_state(equations)
     later = Runner(equations)(state, 1800.0, 96)

@@ -1,0 +1,1 @@
+"""Archives of simulated atmospheres: `dynamics` steps, this writes."""
