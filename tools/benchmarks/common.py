@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,11 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     python = platform.python_version()
     return f"machine: {model}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {python}"
+
+
+def peak_memory() -> int:
+    """The most memory this process ever had, in bytes."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -14,7 +14,6 @@ add.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import machine, print_table
+from common import machine, peak_memory, print_table
 
 GRIDS = {
     "181x360": ("regular", 181, 360),
@@ -130,11 +129,6 @@ def make_cases(name: str, options: argparse.Namespace) -> dict[str, Callable[[],
             bare.model.predict_on_batch(field[None])
 
     return {"forward": forward, "distance": lambda: metric(*fields)}
-
-
-def peak_memory() -> int:
-    """The most memory this process ever had, in bytes."""
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":

@@ -65,11 +65,14 @@ def main() -> None:
             f"{100 * result['spread'][name]:.0f} %",
             f"{1 / seconds:.1f}",
             f"{60 / seconds * result['step'] / 86400:.1f}",
+            f"{result['seconds'].get('dinosaur', float('nan')) / seconds:.2f}",
         ]
         for result in results
         for name, seconds in result["seconds"].items()
     ]
-    print_table(["size", "contender", "ms a step", "spread", "steps/s", "days/min"], rows)
+    print_table(
+        ["size", "contender", "ms a step", "spread", "steps/s", "days/min", "x dinosaur"], rows
+    )
     print(json.dumps(results))
 
 

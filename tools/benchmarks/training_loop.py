@@ -10,7 +10,7 @@ wait for it, so that a tenth of what reading costs is not in its time.
 
 The first step of an epoch is not counted: it fills the shuffle buffer, once for thousands of steps.
 It is listed by itself, as are a checkpoint within an epoch and how fast a resumed run skips the
-batches that it has seen.
+batches that it has seen. Memory is that of one process that first has the bare step alone.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import machine, print_table
+from common import machine, peak_memory, print_table
 
 MAX_LABEL = 23
 SIZE = 160  # grid points of a patch, in both directions
@@ -88,7 +88,9 @@ def measure(records: Path, output: Path, steps: int, options: argparse.Namespace
     run = TrainingRun(config)
     bare = Optimization(run.task.network(), run.task, run.config)
     turns = Turns(run, bare, steps)
+    bare_memory = peak_memory()
     run.loop.go_on()
+    memory = peak_memory()
     loop, alone = (statistics.median(t for t, _ in blocks) for blocks in (turns.loop, turns.bare))
     pairs = list(zip(turns.loop, turns.bare, strict=True))
     ratios, processor = ([a[k] / b[k] for a, b in pairs] for k in (0, 1))
@@ -101,6 +103,8 @@ def measure(records: Path, output: Path, steps: int, options: argparse.Namespace
         "first step of an epoch, s longer": statistics.median(turns.first[1:]) - loop / BLOCK,
         "checkpoint within an epoch, s": seconds(run.loop.save_within),
         "skipping, pairs/s": skipping(run, steps),
+        "peak memory of bare steps, GB": bare_memory / 1e9,
+        "peak memory with the loop, its network and its input, GB": memory / 1e9,
         "ratios": ratios,
         "processor ratios": processor,
     }
