@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 CORE = [
     "tensorflow>=2.20,<2.23",
     "keras>=3.13.2,<4",
-    "numpy>=2.0,<3",
+    "numpy>=2.2,<3",
     "scipy>=1.15,<2",
     "h5py>=3.12,<4",
     "hdf5plugin>=5.0,<8",
