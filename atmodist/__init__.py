@@ -4,8 +4,9 @@ A network learns, without labels, how far apart in time two fields of vorticity 
 its activations become a distance between atmospheric states (arXiv 2109.09076, 2202.01897).
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from atmodist.lazy import lazy_names
 
 if TYPE_CHECKING:
     from atmodist.metric.content_loss import ContentLoss
@@ -20,13 +21,4 @@ _LAZY = {
     "load_metric": "atmodist.metric.distance",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Imports what needs Keras only when somebody asks for it."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

@@ -14,8 +14,9 @@ simulate` does, in Python:
 Below that, `dynamics.SIL3(equation, state, step)` is a step of tensors, to be differentiated.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from atmodist.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dynamics.constants import PhysicalConstants
@@ -71,13 +72,4 @@ __all__ = [
     "with_filters",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Imports what needs Keras only when somebody asks for it."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

@@ -11,8 +11,9 @@ What the command `phire-eval` does, in Python:
     results.rows                                       # all numbers, with units and intervals
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from atmodist.lazy import lazy_names
 
 if TYPE_CHECKING:
     from evaluation.comparison import compare
@@ -38,13 +39,4 @@ __all__ = [
     "load_results",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Imports what is heavy only when somebody asks for it."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

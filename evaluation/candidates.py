@@ -249,10 +249,10 @@ class _Opener:
 
     def _restored(self, candidate: Candidate, restoration: Restoration) -> RestoredFields:
         high, path = self._reference.series.grid, self._inputs.low_archive
-        if path is None and restoration.alignment == "shared":
+        if path is None and restoration.is_paired:
             raise ValueError(
-                f"candidate {candidate.name}: the generator was trained with pairs of archives "
-                "whose grids share points, not with block means: give --low_archive"
+                f"candidate {candidate.name}: the generator was trained with pairs of archives, "
+                "not with block means: give --low_archive"
             )
         begins = self._reference if path is None else self._fields(path, candidate)
         try:

@@ -13,8 +13,9 @@ Settings are those of the commands, by the same names. Fields are in physical un
 `srgan.save_generator("run", "package")` a package to keep or to publish.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from atmodist.lazy import lazy_names
 
 if TYPE_CHECKING:
     from srgan.inference.configuration import InferConfig
@@ -50,13 +51,4 @@ __all__ = [
     "train",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Imports what needs Keras only when somebody asks for it."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

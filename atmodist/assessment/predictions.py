@@ -162,7 +162,7 @@ def join(parts: list[Pairs]) -> Pairs:
 def save_arrays(path: Path, identity: str, **arrays: np.ndarray) -> None:
     """Writes arrays with the identity of what they were computed from, atomically."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, identity=np.array(identity), **arrays)  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, identity=np.array(identity), **arrays)
 
 
 def load_arrays(path: Path, identity: str) -> dict[str, np.ndarray] | None:

@@ -78,7 +78,7 @@ def save(
         temporary.mkdir(parents=True)
         if network is not None:
             network.save(temporary / network_name)
-        np.savez(temporary / ARRAYS, **arrays)  # type: ignore[arg-type]
+        np.savez(temporary / ARRAYS, allow_pickle=False, **arrays)
         write_json(temporary / STATE, state)
     for place in outdated:
         if place != (epoch, step):

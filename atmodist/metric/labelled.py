@@ -245,7 +245,7 @@ def require_units(channel: str, given: str, expected: str) -> None:
     """Raises `ValueError` if both units are known and differ in more than their spelling."""
     if given and expected and _canonical(given) != _canonical(expected):
         raise ValueError(
-            f"{channel} is in {given!r}; the metric was trained with {expected!r}: convert it first"
+            f"{channel} is in {given!r}, and {expected!r} is what is needed: convert it first"
         )
 
 

@@ -14,6 +14,7 @@ in common, and says how one is decoded and checked.
 import dataclasses
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,7 @@ _CHANNELS = ("divergence", "vorticity")  # where two channels are not named
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardedRecords:
+class ShardedRecords(ABC):
     """Records of one kind: what they hold and in which files.
 
     Attributes:
@@ -88,27 +89,27 @@ class ShardedRecords:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
+    @abstractmethod
     def decode(cls, payload: bytes) -> dict[str, Any]:
         """The features of a record; raises `ValueError` if it is none of this kind."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, record: dict[str, Any]) -> None:
         """Raises `ValueError` if a decoded record does not belong to this set."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def common_facts(cls, record: dict[str, Any]) -> dict[str, Any]:
         """What a record says of all: arguments of this class, and "num_channels"."""
-        raise NotImplementedError
 
     @classmethod
     def checked_content(cls, content: dict[str, Any]) -> dict[str, Any]:
         """The entries of `records.json` that only this kind has, checked."""
         return {}
 
+    @abstractmethod
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the features that are float32 arrays, by name."""
-        raise NotImplementedError
 
     def facts(self) -> dict[str, Any]:
         """What the kind says of all its records, for the metadata of TensorFlow Datasets."""

@@ -1,14 +1,12 @@
 """Transforms, steps and their derivatives are the same under each backend of Keras."""
 
-import importlib.util
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+
+from tests.backends import needs, run_under
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -102,21 +100,6 @@ np.savez(path, **results)
 """
 
 
-def run_under(backend, script, *arguments, **variables):
-    """Runs a script in a process of its own, which must succeed."""
-    environment = {**os.environ, **variables, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
-    environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_ENABLE_X64": "1"}
-    result = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, env=environment
-    )
-    assert result.returncode == 0, result.stderr
-
-
-def needs(backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed: pip install 'atmodist[{backend}]'")
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """A function of the backend's name; each runs once."""
@@ -125,7 +108,7 @@ def results(tmp_path_factory):
     def under(backend):
         if backend not in found:
             path = tmp_path_factory.mktemp(backend) / "results.npz"
-            run_under(backend, CHECKS, str(path), backend)
+            run_under(backend, CHECKS, path, backend, JAX_ENABLE_X64="1")
             with np.load(path) as file:
                 found[backend] = dict(file)
         return found[backend]
@@ -234,4 +217,4 @@ assert "float64" in str(temperature.dtype)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_means_and_equilibrium_temperatures_keep_float64(backend):
     needs(backend)
-    run_under(backend, LEAKS)
+    run_under(backend, LEAKS, JAX_ENABLE_X64="1")

@@ -234,3 +234,21 @@ def test_generators_run_on_the_fly(tmp_path):
         assert source.identity["restoration"]
         expected = source.restoration.field(low, source.refinement)
         np.testing.assert_allclose(field, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("alignment", ["centred", "shared"])
+def test_generators_of_paired_archives_are_not_given_block_means(tmp_path, alignment):
+    from srgan.package import write_generator
+    from tests.srgan.generators import made_generator
+
+    made_archive(tmp_path / "truth.h5", num_steps=3)
+    made = made_generator(degradation="paired", alignment=alignment)
+    write_generator(tmp_path / "gan", made.network, made.normalization, made.facts)
+    (tmp_path / "gan" / "manifest.json").write_text("{}")
+    with (
+        pytest.raises(
+            ValueError, match=r"candidate gan: .*not with block means: give --low_archive"
+        ),
+        opened(tmp_path, f"gan=generator:{tmp_path / 'gan'}"),
+    ):
+        pass

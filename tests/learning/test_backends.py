@@ -1,10 +1,5 @@
 """Saved networks give the same under each backend of Keras, each in a process of its own."""
 
-import importlib.util
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -13,6 +8,7 @@ from atmodist.learning import networks
 from atmodist.learning.pretext import pretext_model
 from atmodist.learning.saving import save_network
 from atmodist.learning.tasks.decoder import reconstruction_model
+from tests.backends import needs, run_under
 
 pytestmark = pytest.mark.slow
 
@@ -77,11 +73,7 @@ def folder(tmp_path_factory):
 
 
 def outputs_under(backend, folder):
-    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
-    environment["CUDA_VISIBLE_DEVICES"] = ""  # accelerators may round more coarsely
-    arguments = [sys.executable, "-c", RUN, str(folder), backend]
-    result = subprocess.run(arguments, capture_output=True, text=True, env=environment)
-    assert result.returncode == 0, result.stderr
+    run_under(backend, RUN, folder, backend)
     with np.load(folder / f"{backend}.npz") as outputs:
         return dict(outputs)
 
@@ -93,8 +85,7 @@ def under_tensorflow(folder):
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_saved_networks_give_the_same_under_every_backend(backend, folder, request):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed: pip install 'atmodist[{backend}]'")
+    needs(backend)
     expected = request.getfixturevalue("under_tensorflow")
     found = outputs_under(backend, folder)
     assert list(found) == list(expected)

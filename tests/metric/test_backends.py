@@ -1,10 +1,6 @@
 """Metric and content loss give the same under each backend of Keras, each in its own process."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +12,7 @@ from atmodist.metric.extent import Extent
 from atmodist.metric.lag_curve import LagCurve
 from atmodist.metric.weights import weights_digest
 from atmodist.outputs import write_json
+from tests.backends import needs, run_under
 from tests.metric.encoders import made_encoder, made_fields, made_normalization
 
 pytestmark = pytest.mark.slow
@@ -70,11 +67,7 @@ def folder(tmp_path_factory):
 
 
 def numbers_under(backend, folder):
-    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
-    environment["CUDA_VISIBLE_DEVICES"] = ""  # accelerators may round more coarsely
-    arguments = [sys.executable, "-c", RUN, str(folder), backend]
-    result = subprocess.run(arguments, capture_output=True, text=True, env=environment)
-    assert result.returncode == 0, result.stderr
+    run_under(backend, RUN, folder, backend)
     return json.loads((folder / f"{backend}.txt").read_text())
 
 
@@ -85,8 +78,7 @@ def under_tensorflow(folder):
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_distances_and_losses_are_the_same_under_every_backend(backend, folder, request):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed: pip install 'atmodist[{backend}]'")
+    needs(backend)
     identity, expected = request.getfixturevalue("under_tensorflow")
     found_identity, found = numbers_under(backend, folder)
     assert found_identity == identity
