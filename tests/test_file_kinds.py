@@ -23,7 +23,7 @@ from atmodist.file_kinds import description, file_kind, mismatch
             "grib",
         ),  # a bulletin's header
         (b"<!DOCTYPE html><html>", "html"),
-        (gzip.compress(b"abc"), "compressed"),
+        (gzip.compress(b"abc", mtime=0), "compressed"),
         (b"# How to read GRIB files\n", "text"),
         ("température".encode(), "text"),
         ("é".encode() * 511 + b"x" + "é".encode(), "text"),  # cut within a character
