@@ -8,12 +8,12 @@ from pathlib import Path
 import h5py
 
 from atmodist.fields.archive import Archive
-from atmodist.learning import checkpoints
-from atmodist.outputs import read_json
-from atmodist.records.record_set import SIDECAR, RecordSet
-from atmodist.records.sharded import REFERENCE_NAME, ShardedRecords
-from atmodist.samples.normalization import FORMAT as NORMALIZATION_FORMAT
-from atmodist.samples.normalization import Normalization
+from atmodist.fields.normalization import FORMAT as NORMALIZATION_FORMAT
+from atmodist.fields.normalization import Normalization
+from atmodist.files.outputs import read_json
+from atmodist.pairs.pair_records import SIDECAR, RecordSet
+from atmodist.records.record_set import REFERENCE_NAME, ShardedRecords
+from atmodist.training import checkpoints
 
 NETWORK_SUFFIX = ".keras"
 BEST = "best.json"  # which checkpoint of a run it is, with its scores
@@ -104,7 +104,7 @@ def _about_patches(records: ShardedRecords) -> list[str]:
 
 def describe_network(path: Path) -> str:
     """Inputs, outputs and size of a saved Keras model, and the normalisation beside it."""
-    from atmodist.learning.saving import load_network
+    from atmodist.training.saving import load_network
 
     model = load_network(path)
     lines = [f"network   {path} ({model.name})"]

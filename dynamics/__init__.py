@@ -20,33 +20,33 @@ from atmodist.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dynamics.constants import PhysicalConstants
-    from dynamics.filters import exponential_filter, hyperdiffusion
-    from dynamics.held_suarez import HeldSuarez
     from dynamics.integrators import ARS233, SIL3, SemiImplicitLeapfrog, rk4, with_filters
-    from dynamics.primitive_equations import MassFixer, PrimitiveEquations
-    from dynamics.shallow_water import ShallowWater
-    from dynamics.simulation import InstabilityError, Simulation, default_step
-    from dynamics.spherical_harmonics import SphericalHarmonics
-    from dynamics.spun_up import SpunUpState
+    from dynamics.simulation.simulation import InstabilityError, Simulation, default_step
+    from dynamics.simulation.spun_up import SpunUpState
+    from dynamics.spectral.filters import exponential_filter, hyperdiffusion
+    from dynamics.spectral.held_suarez import HeldSuarez
+    from dynamics.spectral.primitive_equations import MassFixer, PrimitiveEquations
+    from dynamics.spectral.shallow_water import ShallowWater
+    from dynamics.spectral.spherical_harmonics import SphericalHarmonics
     from dynamics.vertical import SigmaLevels
 
 _LAZY = {
     "ARS233": "dynamics.integrators",
     "SIL3": "dynamics.integrators",
-    "HeldSuarez": "dynamics.held_suarez",
-    "InstabilityError": "dynamics.simulation",
-    "MassFixer": "dynamics.primitive_equations",
+    "HeldSuarez": "dynamics.spectral.held_suarez",
+    "InstabilityError": "dynamics.simulation.simulation",
+    "MassFixer": "dynamics.spectral.primitive_equations",
     "PhysicalConstants": "dynamics.constants",
-    "PrimitiveEquations": "dynamics.primitive_equations",
+    "PrimitiveEquations": "dynamics.spectral.primitive_equations",
     "SemiImplicitLeapfrog": "dynamics.integrators",
-    "ShallowWater": "dynamics.shallow_water",
+    "ShallowWater": "dynamics.spectral.shallow_water",
     "SigmaLevels": "dynamics.vertical",
-    "Simulation": "dynamics.simulation",
-    "SphericalHarmonics": "dynamics.spherical_harmonics",
-    "SpunUpState": "dynamics.spun_up",
-    "default_step": "dynamics.simulation",
-    "exponential_filter": "dynamics.filters",
-    "hyperdiffusion": "dynamics.filters",
+    "Simulation": "dynamics.simulation.simulation",
+    "SphericalHarmonics": "dynamics.spectral.spherical_harmonics",
+    "SpunUpState": "dynamics.simulation.spun_up",
+    "default_step": "dynamics.simulation.simulation",
+    "exponential_filter": "dynamics.spectral.filters",
+    "hyperdiffusion": "dynamics.spectral.filters",
     "rk4": "dynamics.integrators",
     "with_filters": "dynamics.integrators",
 }

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from atmodist.constants import EARTH_RADIUS
+from atmodist.files.constants import EARTH_RADIUS
 
 
 @dataclass(frozen=True, kw_only=True)

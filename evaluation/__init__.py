@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 from atmodist.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from evaluation.comparison import compare
-    from evaluation.configuration import ComparisonConfig, EvaluationConfig
-    from evaluation.results import Results, load_results
-    from evaluation.runner import evaluate
+    from evaluation.contract.configuration import ComparisonConfig, EvaluationConfig
+    from evaluation.running.comparison import compare
+    from evaluation.running.results import Results, load_results
+    from evaluation.running.runner import evaluate
 
 _LAZY = {
-    "ComparisonConfig": "evaluation.configuration",
-    "EvaluationConfig": "evaluation.configuration",
-    "Results": "evaluation.results",
-    "compare": "evaluation.comparison",
-    "evaluate": "evaluation.runner",
-    "load_results": "evaluation.results",
+    "ComparisonConfig": "evaluation.contract.configuration",
+    "EvaluationConfig": "evaluation.contract.configuration",
+    "Results": "evaluation.running.results",
+    "compare": "evaluation.running.comparison",
+    "evaluate": "evaluation.running.runner",
+    "load_results": "evaluation.running.results",
 }
 
 __all__ = [

@@ -27,7 +27,7 @@ def make_loss(folder: str | None) -> ContentLoss:
     """The squared learned distance of normalised fields, with a little of the pixel loss."""
     if folder is not None:
         return ContentLoss.from_package(folder, pixel_weight=0.1)
-    from atmodist.learning.networks import encoder
+    from atmodist.pretext.networks import encoder
 
     return ContentLoss(encoder("resnet-tiny", (SIZE, SIZE, 2)), pixel_weight=0.1)
 

@@ -26,12 +26,12 @@ import numpy as np
 import tensorflow as tf
 from keras import optimizers
 
-from atmodist.figures import new_canvas, save_figure, style
+from atmodist.files.figures import new_canvas, save_figure, style
 from dynamics.constants import PhysicalConstants
-from dynamics.filters import hyperdiffusion
 from dynamics.integrators import imex_rk_sil3, with_filters
-from dynamics.shallow_water import ShallowWater, State
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.filters import hyperdiffusion
+from dynamics.spectral.shallow_water import ShallowWater, State
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 
 CONSTANTS = PhysicalConstants()
 DEPTH = 8000.0  # m, of the fluid

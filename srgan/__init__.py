@@ -18,23 +18,23 @@ from typing import TYPE_CHECKING
 from atmodist.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from srgan.generators.generator import Generator
+    from srgan.generators.package import load_generator, save_generator
     from srgan.inference.configuration import InferConfig
-    from srgan.inference.generator import Generator
     from srgan.inference.run import super_resolve
-    from srgan.package import load_generator, save_generator
     from srgan.samples.configuration import PatchSamplerConfig
     from srgan.samples.sampling import sample_patches
     from srgan.training.configuration import GeneratorTrainingConfig
     from srgan.training.run import train
 
 _LAZY = {
-    "Generator": "srgan.inference.generator",
+    "Generator": "srgan.generators.generator",
     "GeneratorTrainingConfig": "srgan.training.configuration",
     "InferConfig": "srgan.inference.configuration",
     "PatchSamplerConfig": "srgan.samples.configuration",
-    "load_generator": "srgan.package",
+    "load_generator": "srgan.generators.package",
     "sample_patches": "srgan.samples.sampling",
-    "save_generator": "srgan.package",
+    "save_generator": "srgan.generators.package",
     "super_resolve": "srgan.inference.run",
     "train": "srgan.training.run",
 }

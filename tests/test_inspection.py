@@ -4,12 +4,12 @@ import h5py
 import numpy as np
 import pytest
 
+from atmodist.fields.normalization import Normalization
+from atmodist.files.outputs import read_json, write_manifest
 from atmodist.inspection import inspect_path
-from atmodist.outputs import read_json, write_manifest
-from atmodist.samples.configuration import PairSamplerConfig
-from atmodist.samples.normalization import Normalization
-from atmodist.samples.sampling import write_pairs
-from tests.samples.archives import hourly, write_archive
+from atmodist.pairs.configuration import PairSamplerConfig
+from atmodist.pairs.sampling import write_pairs
+from tests.pairs.archives import hourly, write_archive
 from tests.srgan.samples.sources import write_records as write_patches
 
 
@@ -204,7 +204,7 @@ def test_nothing_and_an_empty_folder(tmp_path):
 
 def test_a_network_and_its_normalisation(records, tmp_path):
     keras = pytest.importorskip("keras")
-    saving = pytest.importorskip("atmodist.learning.saving")
+    saving = pytest.importorskip("atmodist.training.saving")
     inputs = keras.Input((4, 6, 2), name="patch")
     network = keras.Model(inputs, keras.layers.Conv2D(3, 3, name="stage1")(inputs), name="tiny")
     folder = tmp_path / "run"

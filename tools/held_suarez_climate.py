@@ -62,7 +62,7 @@ def integrate(options: argparse.Namespace) -> dict[str, np.ndarray]:
     """The zonal means; writes them, and states on the way."""
     if options.days < options.spin_up + 2:
         raise SystemExit("No day is left to average over; --days must exceed --spin_up by two.")
-    from dynamics.simulation import Simulation, default_step
+    from dynamics.simulation.simulation import Simulation, default_step
 
     step = default_step(options.truncation, DAY)
     simulation = Simulation(

@@ -86,9 +86,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def write_run(graph: Path, weights: Path, output: Path, normalization: Path | None) -> None:
     """Writes `encoder.keras` and its manifest, and copies the normalisation if there is one."""
-    from atmodist.learning.saving import save_network
-    from atmodist.outputs import write_manifest
-    from atmodist.samples.normalization import Normalization
+    from atmodist.fields.normalization import Normalization
+    from atmodist.files.outputs import write_manifest
+    from atmodist.training.saving import save_network
 
     loaded = Normalization.load(normalization) if normalization else None
     encoder = import_encoder(graph, weights)
@@ -118,7 +118,7 @@ def import_encoder(graph_path: str | Path, weights_path: str | Path) -> Any:
     Raises:
         ValueError: If the graph is another one, or weights are missing or of other shapes.
     """
-    from atmodist.learning import networks
+    from atmodist.pretext import networks
 
     theirs = read_graph(graph_path)
     ours = networks.encoder(ARCHITECTURE, theirs.input_shape)

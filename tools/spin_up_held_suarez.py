@@ -1,4 +1,4 @@
-"""Makes the state that `dynamics.spun_up` ships: a Held-Suarez climate, from rest to its weather.
+"""Makes the state that `SpunUpState` ships: a Held-Suarez climate, from rest to its weather.
 
     python tools/spin_up_held_suarez.py dynamics/data/held_suarez_t42l10.npz
 
@@ -9,8 +9,8 @@ import argparse
 
 import numpy as np
 
-from dynamics.simulation import DAY, Simulation, default_step
-from dynamics.spun_up import SpunUpState
+from dynamics.simulation.simulation import DAY, Simulation, default_step
+from dynamics.simulation.spun_up import SpunUpState
 from dynamics.vertical import SigmaLevels
 
 

@@ -22,10 +22,14 @@ from typing import Any
 import numpy as np
 
 from atmodist.assessment.bootstrap import BaseTimeBootstrap, cell
-from atmodist.assessment.donors import DAY, ArchiveDonors, Clock, RecordDonors
-from atmodist.assessment.guessing import accuracy_by_position, table_cells, table_guesses
+from atmodist.assessment.control_fields import DAY, ArchiveDonors, Clock, RecordDonors
+from atmodist.assessment.place_and_clock_baseline import (
+    accuracy_by_position,
+    table_cells,
+    table_guesses,
+)
 from atmodist.assessment.predictions import Pairs, Predictor
-from atmodist.assessment.read_out import information, parity_is_right, refit_read_out
+from atmodist.assessment.recalibrated_scores import information, parity_is_right, refit_read_out
 
 SENTENCES = {
     "intact": "The pairs as they are.",

@@ -3,16 +3,16 @@
 Pairs of one base time share their weather, and base times near each other are alike and share
 fields. So blocks of consecutive base times, as long as the largest lag if the data allow, are drawn
 with replacement, each with all its pairs: the circular block bootstrap of
-`atmodist.metric.ranking`. Intervals hold 95 %. Where fewer than four base times have pairs at all,
-resamples would hardly differ, and the interval is None rather than a false certainty; of few more,
-it is rather too narrow.
+`atmodist.calibration.ranking`. Intervals hold 95 %. Where fewer than four base times have pairs at
+all, resamples would hardly differ, and the interval is None rather than a false certainty; of few
+more, it is rather too narrow.
 """
 
 from typing import Any
 
 import numpy as np
 
-from atmodist.metric.ranking import block_resample, default_block_length
+from atmodist.calibration.ranking import block_resample, default_block_length
 
 LEVEL = 0.95
 LEAST_BASE_TIMES = 4  # for an interval; `default_block_length` fits four blocks into the data too

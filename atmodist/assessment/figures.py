@@ -9,7 +9,7 @@ import numpy as np
 
 from atmodist.assessment.maps import LagMap
 from atmodist.assessment.reliability import temperature_text
-from atmodist.figures import BLUE, GREY, ORANGE, cell_edges, new_canvas, save_figure, style
+from atmodist.files.figures import BLUE, GREY, ORANGE, cell_edges, new_canvas, save_figure, style
 
 LEAST_COUNT = 10  # bins with fewer pairs are noise, and not drawn
 Row = Mapping[str, Any]

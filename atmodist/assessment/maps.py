@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from atmodist.assessment.donors import window
+from atmodist.assessment.control_fields import window
 from atmodist.assessment.predictions import Predictor, log_probabilities
 from atmodist.fields.archive import Archive
-from atmodist.samples.normalization import Normalization
+from atmodist.fields.normalization import Normalization
 
 
 @dataclass(frozen=True, kw_only=True)

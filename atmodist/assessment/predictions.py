@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from atmodist.outputs import atomic_path
+from atmodist.files.outputs import atomic_path
+from atmodist.pairs.pair_records import RecordSet
 from atmodist.records.reading import naming_damage, read_pairs
-from atmodist.records.record_set import RecordSet
 
 # (batch, 2, latitude, longitude, channel) normalised -> logits (batch, class)
 Predictor = Callable[[np.ndarray], np.ndarray]

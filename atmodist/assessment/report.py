@@ -12,7 +12,7 @@ from atmodist.assessment.audit import Audit
 from atmodist.assessment.bootstrap import LEAST_BASE_TIMES, cell
 from atmodist.assessment.configuration import EvaluationConfig
 from atmodist.assessment.reliability import bound_note, temperature_text
-from atmodist.outputs import write_csv
+from atmodist.files.outputs import write_csv
 
 
 @dataclass

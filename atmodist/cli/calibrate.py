@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _calibrate(config: CalibrateConfig) -> str:
-    from atmodist.records.record_set import SIDECAR, open_records
+    from atmodist.pairs.pair_records import SIDECAR, open_records
 
     run = Path(config.run)
     if config.run.startswith(HUB):
@@ -88,7 +88,7 @@ def _calibrate(config: CalibrateConfig) -> str:
     records = open_records(config.records or _records_of(run))
     records.shards(config.split)  # a wrong name is a mistake worth telling before anything loads
     load_tensorflow()
-    from atmodist.metric import calibrating as library
+    from atmodist.calibration import calibrate as library
     from atmodist.metric.package import load_package, save_calibration
     from atmodist.metric.pixel_measures import PIXEL_MEASURES
 
@@ -124,7 +124,7 @@ def _calibrate_fields(config: CalibrateConfig, run: Path, archive: str) -> str:
     with Archive(archive) as opened:  # says at once, before TensorFlow loads, what is wrong with it
         opened.time.select(config.start, config.end)
     load_tensorflow()
-    from atmodist.metric import calibrating as library
+    from atmodist.calibration import calibrate as library
     from atmodist.metric.package import load_package, save_calibration
 
     package = load_package(run, calibrated=False)
@@ -144,7 +144,7 @@ def _calibrate_fields(config: CalibrateConfig, run: Path, archive: str) -> str:
 
 
 def _compare(config: CalibrateConfig, run: Path, measures: Any, calibration: Any) -> str:
-    from atmodist.metric.comparison import compare, draw_comparison
+    from atmodist.calibration.comparison import compare, draw_comparison
 
     comparison = compare(
         measures,
@@ -165,7 +165,7 @@ def _combinations(config: CalibrateConfig, stages: Sequence[str]) -> list[dict[s
 
 
 def _records_of(run: Path) -> str:
-    from atmodist.outputs import read_json
+    from atmodist.files.outputs import read_json
 
     manifest = run / "manifest.json"
     content = read_json(manifest) if manifest.is_file() else {}
@@ -177,7 +177,7 @@ def _records_of(run: Path) -> str:
 
 
 def _write_manifest(run: Path, config: CalibrateConfig, inputs: list[Path]) -> None:
-    from atmodist.outputs import write_manifest
+    from atmodist.files.outputs import write_manifest
 
     write_manifest(
         run / "calibration.manifest.json",

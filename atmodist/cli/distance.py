@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from atmodist.cli.common import command_parser, load_tensorflow, run_command
 
 if TYPE_CHECKING:
+    from atmodist.fields.series import FieldSeries
     from atmodist.metric.distance import Metric
-    from atmodist.metric.series import FieldSeries
 
 PRINTED_ROWS = 20
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _distance(config: DistanceConfig) -> str:
-    from atmodist.metric.series import require_series
+    from atmodist.fields.series import require_series
 
     for path in config.fields:
         require_series(path)  # a mistyped name is told at once
@@ -86,7 +86,7 @@ def _rows(config: DistanceConfig, metric: "Metric") -> Iterator[list[Any]]:
 
     from tqdm import tqdm
 
-    from atmodist.metric.series import after, matched, open_series
+    from atmodist.fields.series import after, matched, open_series
 
     with ExitStack() as stack:
         series = [
@@ -150,8 +150,8 @@ def _limit(metric: "Metric") -> float:
 
 
 def _write(output: Path, config: DistanceConfig, header: list[str], rows: list[list[Any]]) -> None:
+    from atmodist.files.outputs import write_csv, write_manifest
     from atmodist.ingestion.sources import file_fingerprint
-    from atmodist.outputs import write_csv, write_manifest
 
     write_csv(output, [dict(zip(header, row, strict=True)) for row in rows])
     write_manifest(

@@ -41,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _embed(config: EmbedConfig) -> str:
+    from atmodist.embedding.output import require_replaceable
     from atmodist.fields.archive import Archive
-    from atmodist.metric.embedding_output import require_replaceable
-    from atmodist.outputs import manifest_path, write_manifest
+    from atmodist.files.outputs import manifest_path, write_manifest
 
     if not config.metric.startswith(HUB) and not (Path(config.metric) / "encoder.keras").is_file():
         raise ValueError(
@@ -53,7 +53,7 @@ def _embed(config: EmbedConfig) -> str:
     with Archive(config.archive) as archive:
         steps = archive.time.select(config.start, config.end)
         load_tensorflow()
-        from atmodist.metric.embedding import embed_archive
+        from atmodist.embedding.embed import embed_archive
         from atmodist.metric.package import load_package
         from atmodist.metric.weights import weights_digest
 
@@ -82,5 +82,5 @@ def _embed(config: EmbedConfig) -> str:
         opened = f"open_dataset('{output}', engine='h5netcdf')"
     return (
         f"{len(steps)} fields, {config.content} features, {size:.1f} MB in {output}\n"
-        f"Next: xarray.{opened}, or atmodist.metric.probes"
+        f"Next: xarray.{opened}, or atmodist.embedding.probes"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from atmodist.cli.common import command_parser, run_command
-from atmodist.locking import locked
+from atmodist.files.locking import locked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _generate(config: GenerateConfig) -> str:
     from atmodist.fields.archive import Archive
-    from atmodist.outputs import manifest_path, write_manifest
-    from atmodist.synthetic import generate_archive
+    from atmodist.fields.synthetic import generate_archive
+    from atmodist.files.outputs import manifest_path, write_manifest
 
     target = Path(config.output)
     with locked(target.with_name(f".{target.name}.lock"), target):

@@ -4,6 +4,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+# Some commands live in packages that stand above this one, which must not import them: their
+# modules are named, and found when they are asked for.
+MODULES = {"quickstart": "evaluation.cli.quickstart", "simulate": "dynamics.cli.simulate"}
 COMMANDS = {
     "quickstart": "The whole path on a small simulated atmosphere, in a few minutes.",
     "simulate": "Make an archive of a simulated atmosphere, or of a test case of dynamics.",
@@ -16,6 +19,11 @@ COMMANDS = {
     "distance": "How different the fields of two files are, or of one after a lag.",
     "inspect": "Say what an archive, a folder of records or a network contains.",
 }
+
+
+def module_of(command: str) -> str:
+    """The module of a command."""
+    return MODULES.get(command, f"atmodist.cli.{command}")
 
 
 def usage() -> str:
@@ -53,5 +61,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = ", ".join(COMMANDS)
         print(f"atmodist: error: no command {command!r}; there are {known}", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"atmodist.cli.{command}")
+    module = importlib.import_module(module_of(command))
     return int(module.main(rest))

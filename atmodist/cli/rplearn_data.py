@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 
 from atmodist.cli.common import command_parser, run_command
-from atmodist.locking import locked
-from atmodist.samples.configuration import PairSamplerConfig
+from atmodist.files.locking import locked
+from atmodist.pairs.configuration import PairSamplerConfig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _write(config: PairSamplerConfig) -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are ours to report, in one line
-    from atmodist.samples.sampling import write_pairs
+    from atmodist.pairs.sampling import write_pairs
 
     with locked(config.folder.with_name(f".{config.folder.name}.lock"), config.folder):
         return write_pairs(config)

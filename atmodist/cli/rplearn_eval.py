@@ -18,6 +18,6 @@ def _evaluate(config: EvaluationConfig) -> str:
             f"{config.run} is no folder of a run: it has no checkpoints; rplearn-train makes one."
         )
     load_tensorflow()
-    from atmodist.assessment.evaluating import evaluate
+    from atmodist.assessment.run import evaluate
 
     return evaluate(config).summary()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from atmodist.cli.common import command_parser, load_tensorflow, run_command
-from atmodist.learning.configuration import TrainingConfig
+from atmodist.pretext.configuration import TrainingConfig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -13,10 +13,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(config: TrainingConfig) -> str:
-    from atmodist.records.record_set import open_records
+    from atmodist.pairs.pair_records import open_records
 
     open_records(config.records)  # says at once, before TensorFlow loads, if these are no records
     load_tensorflow()
-    from atmodist.learning.training import train
+    from atmodist.pretext.training import train
 
     return train(config).summary()

@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _statistics(config: StatisticsConfig) -> str:
     from atmodist.fields.archive import Archive
-    from atmodist.outputs import manifest_path, write_manifest
-    from atmodist.samples.statistics import compute_statistics
+    from atmodist.fields.statistics import compute_statistics
+    from atmodist.files.outputs import manifest_path, write_manifest
 
     output = Path(config.output)
     if output.suffix != ".json" or output.is_dir():
@@ -66,7 +66,7 @@ def _statistics(config: StatisticsConfig) -> str:
 
 def _require_same(output: Path, archive: "Archive", steps: range, alpha: float) -> None:
     """Raises `ValueError` unless `output` is the normalisation of these steps."""
-    from atmodist.samples.normalization import Normalization
+    from atmodist.fields.normalization import Normalization
 
     expected = {
         "fingerprint": archive.fingerprint(),

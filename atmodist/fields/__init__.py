@@ -1,1 +1,1 @@
-"""Fields of the atmosphere: grids, winds, archives, and how files become archives."""
+"""Fields of the atmosphere: grids, times, levels, winds, archives, series, normalisation."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
-from atmodist.file_kinds import file_kind, mismatch
+from atmodist.files.file_kinds import file_kind, mismatch
 
 Compression = Literal["blosc2", "zstd", "gzip", "none"]
 

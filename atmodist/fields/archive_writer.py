@@ -24,9 +24,9 @@ from atmodist.fields.archive import (
     create_layout,
 )
 from atmodist.fields.grid import Grid
-from atmodist.fields.hdf5_output import Hdf5Output
 from atmodist.fields.time_axis import TimeAxis, format_seconds
-from atmodist.outputs import (
+from atmodist.files.hdf5_output import Hdf5Output
+from atmodist.files.outputs import (
     digest,
     manifest_path,
     plain_config,

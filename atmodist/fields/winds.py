@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.grid import Grid
+from atmodist.files.constants import EARTH_RADIUS
 
 Method = Literal["auto", "harmonics", "differences"]
 

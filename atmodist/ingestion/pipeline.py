@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.archive import Archive, Compression
 from atmodist.fields.archive_writer import ArchiveExistsError, ArchiveWriter
 from atmodist.fields.time_axis import TimeAxis, format_seconds
 from atmodist.fields.winds import Method
+from atmodist.files.constants import EARTH_RADIUS
+from atmodist.files.outputs import manifest_path, write_manifest
+from atmodist.files.workers import WorkerKilledError
 from atmodist.ingestion.plan import Plan, Step, Variables, plan_steps
 from atmodist.ingestion.recognition import (
     VARIABLES,
@@ -32,8 +34,6 @@ from atmodist.ingestion.step import (
     crop_grid,
 )
 from atmodist.ingestion.workers import make_steps
-from atmodist.outputs import manifest_path, write_manifest
-from atmodist.workers import WorkerKilledError
 
 
 @dataclass(frozen=True, kw_only=True)

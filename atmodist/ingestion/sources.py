@@ -13,10 +13,10 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from atmodist.file_kinds import file_kind, mismatch
+from atmodist.fields.zarr_store import is_zarr, store_fingerprint, store_state
+from atmodist.files.file_kinds import file_kind, mismatch
+from atmodist.files.outputs import digest, fingerprint
 from atmodist.ingestion.recognition import BrokenFileError, Contents, Selection
-from atmodist.ingestion.zarr_store import is_zarr, store_fingerprint, store_state
-from atmodist.outputs import digest, fingerprint
 
 Format = Literal["grib", "netcdf", "zarr"]
 
@@ -94,10 +94,10 @@ def scan_file(path: str, selection: Selection) -> Contents:
         ImportError: If its format needs a package that is not installed; says which.
     """
     if file_format(path) == "grib":
-        from atmodist.ingestion.grib import scan_grib
+        from atmodist.ingestion.readers.grib import scan_grib
 
         return scan_grib(path, selection)
-    from atmodist.ingestion.xarray_source import scan_dataset
+    from atmodist.ingestion.readers.xarray_source import scan_dataset
 
     return scan_dataset(path, selection)
 
@@ -161,10 +161,10 @@ class FieldReader:
 
 def _open_reader(path: str) -> FileReader:
     if file_format(path) == "grib":
-        from atmodist.ingestion.grib import GribReader
+        from atmodist.ingestion.readers.grib import GribReader
 
         return GribReader(path)
-    from atmodist.ingestion.xarray_source import DatasetReader
+    from atmodist.ingestion.readers.xarray_source import DatasetReader
 
     return DatasetReader(path)
 

@@ -13,11 +13,11 @@ from functools import cached_property
 
 import numpy as np
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.archive import Channel
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import format_seconds
 from atmodist.fields.winds import POLE, Method, vorticity_divergence
+from atmodist.files.constants import EARTH_RADIUS
 from atmodist.ingestion.plan import Step
 from atmodist.ingestion.recognition import canonical_longitude
 from atmodist.ingestion.sources import FieldReader

@@ -10,11 +10,11 @@ from concurrent.futures import Future
 
 import numpy as np
 
+from atmodist.files.workers import worker_pool
 from atmodist.ingestion.plan import Step
 from atmodist.ingestion.recognition import BrokenFileError
 from atmodist.ingestion.sources import FieldReader
 from atmodist.ingestion.step import MissingValuesError, Recipe, make_step
-from atmodist.workers import worker_pool
 
 BATCH_BYTES = 32 << 20  # of results that a worker returns at once
 BATCH_STEPS = 16

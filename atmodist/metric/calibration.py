@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from atmodist.fields.grid import Grid
+from atmodist.files.outputs import read_json, require_format, write_json
 from atmodist.metric.extent import Extent
 from atmodist.metric.lag_curve import STATISTICS, LagCurve
-from atmodist.outputs import read_json, require_format, write_json
 
 FORMAT = "atmodist-calibration"
 FORMAT_VERSION = 1

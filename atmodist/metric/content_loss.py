@@ -22,9 +22,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from atmodist.fields.normalization import Normalization
 from atmodist.metric.receptive_field import adapted
 from atmodist.metric.stages import default_stage
-from atmodist.samples.normalization import Normalization
 
 Inputs = Literal["normalized", "physical"]
 

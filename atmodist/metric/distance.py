@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from atmodist.fields import labelled
 from atmodist.fields.grid import Grid
-from atmodist.metric import labelled
 from atmodist.metric.encoded import Encoded, Remembering, applied
 from atmodist.metric.extent import concerns
 from atmodist.metric.features import StageFeatures

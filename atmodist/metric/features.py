@@ -28,9 +28,9 @@ import keras
 import numpy as np
 
 from atmodist.fields.grid import Grid
+from atmodist.fields.normalization import Normalization
 from atmodist.metric.padding import WINDS, Layout, bands, multiple_of
 from atmodist.metric.receptive_field import Adapted, Extent, adapted, extents
-from atmodist.samples.normalization import Normalization
 
 BAND_BYTES = 1 << 30  # of activations, roughly; a larger field is encoded in bands of latitude
 LIVE_TENSORS = 6  # of the largest size at a time, roughly

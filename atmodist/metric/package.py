@@ -6,7 +6,7 @@
     manifest.json          how it was trained, and the length and digest of every other file
     README.md              a model card as the Hugging Face Hub shows it
 
-A folder of `rplearn-train` can be loaded as well. `atmodist.packaging` checks the files.
+A folder of `rplearn-train` can be loaded as well. `atmodist.files.packaging` checks the files.
 """
 
 import shutil
@@ -18,14 +18,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from atmodist.fields.grid import Grid
-from atmodist.learning.saving import load_network
-from atmodist.metric.features import StageFeatures
-from atmodist.metric.model_card import model_card
-from atmodist.metric.receptive_field import extents
-from atmodist.metric.training_grid import described_grid
-from atmodist.metric.weights import weights_digest
-from atmodist.outputs import atomic_path, read_json
-from atmodist.packaging import (
+from atmodist.fields.normalization import Normalization
+from atmodist.files.outputs import atomic_path, read_json
+from atmodist.files.packaging import (
     CARD,
     MANIFEST,
     NETWORK_BYTES,
@@ -35,7 +30,12 @@ from atmodist.packaging import (
     grid_of,
     without_folders,
 )
-from atmodist.samples.normalization import Normalization
+from atmodist.metric.features import StageFeatures
+from atmodist.metric.model_card import model_card
+from atmodist.metric.receptive_field import extents
+from atmodist.metric.training_grid import described_grid
+from atmodist.metric.weights import weights_digest
+from atmodist.training.saving import load_network
 
 if TYPE_CHECKING:
     from atmodist.metric.calibration import Calibration

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atmodist.fields.continuation import over_the_poles
+from atmodist.fields.beyond_edges import over_the_poles
 from atmodist.fields.grid import Grid
 from atmodist.metric.receptive_field import Adapted
 
 # Components of a vector along local axes, which a pole turns by 180 degrees, so that they change
-# sign there. Names of channels as `atmodist.learning.augmentation` knows them.
+# sign there. Names of channels as `atmodist.pretext.augmentation` knows them.
 WINDS = frozenset(
     {"eastward_wind", "u_component_of_wind", "u", "northward_wind", "v_component_of_wind", "v"}
 )

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.outputs import read_json
+from atmodist.files.constants import EARTH_RADIUS
+from atmodist.files.outputs import read_json
 
 if TYPE_CHECKING:
-    from atmodist.records.record_set import RecordSet
+    from atmodist.pairs.pair_records import RecordSet
 
 _MANIFEST = "manifest.json"
 _WORDS = re.compile(r"(\d+) x (\d+) ([a-z-]+) \(.*, ([0-9.e+-]+)E\.\..*\)")  # str(grid)
@@ -28,7 +28,7 @@ def training_grid(run_folder: str | Path) -> Grid | None:
 
     Paths are taken as the commands recorded them: relative ones from the current folder.
     """
-    from atmodist.records.record_set import open_records
+    from atmodist.pairs.pair_records import open_records
 
     folder = _recorded(Path(run_folder), "records")
     if folder is None:
@@ -94,7 +94,7 @@ def spacing_km(degrees: float) -> float:
 
 
 def described_grid(grid: Grid) -> dict[str, Any]:
-    """A grid as the manifest of a package holds it; `atmodist.packaging.grid_of` reads it."""
+    """A grid as the manifest of a package holds it; `atmodist.files.packaging.grid_of` reads it."""
     rows, columns = spacing_degrees(grid)
     return {
         "kind": grid.kind,

@@ -1,1 +1,1 @@
-"""Pairs of patches as TFRecord shards: their format, their files, and how they are read."""
+"""Any TFRecord set: its frames, its shards, how it is made and how it is read."""

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from atmodist.records.format import PAIR_FEATURES
-from atmodist.records.record_set import RecordSet
-from atmodist.records.sharded import ShardedRecords
+from atmodist.pairs.pair_format import PAIR_FEATURES
+from atmodist.pairs.pair_records import RecordSet
+from atmodist.records.record_set import ShardedRecords
 
 SHUFFLE_BUFFER = 512  # records, 200 MB at 160 x 160 x 2; samplers have shuffled all of them before
 PARALLEL_SHARDS = 4  # shards that are read in turns

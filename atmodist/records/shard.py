@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atmodist.records.files import SHARD_NAME, RecordsDigest
+from atmodist.records.frames import SHARD_NAME, RecordsDigest
 
 
 @dataclass(frozen=True, kw_only=True)

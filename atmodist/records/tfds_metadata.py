@@ -6,8 +6,8 @@ and cannot read compressed shards.
 
 from typing import Any
 
-from atmodist import outputs
-from atmodist.records.sharded import ShardedRecords
+from atmodist.files import outputs
+from atmodist.records.record_set import ShardedRecords
 
 
 def write_tfds_metadata(records: ShardedRecords, **metadata: Any) -> None:

@@ -8,8 +8,8 @@ doi:10.3402/tellusa.v56i5.14436; numbers in parentheses are their equations).
 import numpy as np
 
 from dynamics.constants import PhysicalConstants
-from dynamics.shallow_water import ShallowWater, State
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.shallow_water import ShallowWater, State
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 
 CONSTANTS = PhysicalConstants(radius=6.37122e6, rotation_rate=7.292e-5, gravity=9.80616)
 """The published values; `sphere` should have this radius."""

@@ -2,15 +2,15 @@
 
 The atmosphere starts at rest and isothermal, with a little noise that breaks the symmetries. Jets
 appear within weeks, storms after a month or two; statistics are steady after some 200 days.
-The forcing and its constants are in `dynamics.held_suarez`.
+The forcing and its constants are in `dynamics.spectral.held_suarez`.
 """
 
 import numpy as np
 
-from dynamics.held_suarez import CONSTANTS, HeldSuarez
-from dynamics.noise import noise
-from dynamics.primitive_equations import PrimitiveEquations, State
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.held_suarez import CONSTANTS, HeldSuarez
+from dynamics.spectral.noise import noise
+from dynamics.spectral.primitive_equations import PrimitiveEquations, State
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 
 START_TEMPERATURE = 264.0

@@ -17,8 +17,8 @@ Latitudes are in radians here.
 import numpy as np
 
 from dynamics.constants import PhysicalConstants
-from dynamics.primitive_equations import PrimitiveEquations, State
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.primitive_equations import PrimitiveEquations, State
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 
 CONSTANTS = PhysicalConstants(

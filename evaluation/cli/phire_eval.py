@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from atmodist.cli.common import command_parser, load_tensorflow, run_command
 from evaluation import statistics
-from evaluation.configuration import ComparisonConfig, EvaluationConfig
+from evaluation.contract.configuration import ComparisonConfig, EvaluationConfig
 
 if TYPE_CHECKING:
-    from evaluation.results import Results
+    from evaluation.running.results import Results
 
 LISTS = ("--candidates", "--statistics", "--regions", "--channels", "--picture_times")
 
@@ -53,20 +53,20 @@ def gathered(words: Sequence[str]) -> list[str]:
 def _evaluate(config: EvaluationConfig) -> str:
     if config.has_networks:
         load_tensorflow()
-    from evaluation.runner import evaluate
+    from evaluation.running.runner import evaluate
 
     return _closing(evaluate(config), config.workers)
 
 
 def _compare(config: ComparisonConfig) -> str:
-    from evaluation.comparison import compare
+    from evaluation.running.comparison import compare
 
     return _closing(compare(config), None)
 
 
 def _closing(results: "Results", workers: int | None) -> str:
     """Writes the report; says where it is."""
-    from evaluation.report import write_report
+    from evaluation.report.report import write_report
 
     path = write_report(results, workers=workers or len(os.sched_getaffinity(0)))
     return (

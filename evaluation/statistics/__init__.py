@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-from evaluation.statistic import Statistic
+from evaluation.contract.statistic import Statistic
 
 
 def names() -> list[str]:

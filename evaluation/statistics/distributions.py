@@ -1,13 +1,13 @@
 """Distributions of all values of a region, and of all gradients: histograms, quantiles, W1.
 
-Fields are weighted by area, gradients by the area of their cells (`evaluation.gradients`). The
+Fields are weighted by area, gradients by the area of their cells (`numerics.gradients`). The
 Wasserstein-1 distance to the reference,
     W1 = ∫ |F_candidate(x) - F_reference(x)| dx,
 is the least mean change of value that turns one distribution into the other, in the units of the
 values. It says nothing about places: it is blind to what is at the wrong place, but not to blur,
 which takes the tails. Per step it compares the two fields of a time; pooled, those of all times.
 
-Sums are kept in `evaluation.histograms`, which needs no range in advance and merges exactly. For
+Sums are kept in `numerics.histograms`, which needs no range in advance and merges exactly. For
 drawing, and only for that, their weight is put into bins that are fixed by the reference: evenly
 spaced in u = asinh((x - median) / s) with s the half of the distance between the quartiles, thus
 linear in the middle and logarithmic in both tails. The kernel density is Gaussian in u with
@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from evaluation.accumulation import StepSeries
-from evaluation.averages import windows
-from evaluation.gradients import cell_window
-from evaluation.histograms import Histogram, wasserstein, wasserstein_bound
-from evaluation.quantities import inverse_units, units_of
-from evaluation.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.accumulation import StepSeries
+from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.units_text import inverse_units, units_of
+from evaluation.numerics.averages import windows
+from evaluation.numerics.gradients import cell_window
+from evaluation.numerics.histograms import Histogram, wasserstein, wasserstein_bound
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -258,9 +258,9 @@ class Distributions:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Densities of values and gradients, for each region and channel."""
-        from evaluation.drawing import densities
-        from evaluation.quantities import words
-        from evaluation.regions import region_title
+        from evaluation.contract.regions import region_title
+        from evaluation.contract.units_text import words
+        from evaluation.drawing.shared_figures import densities
 
         for region in result.region.values:
             for channel in result.channel.values:

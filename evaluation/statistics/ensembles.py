@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from evaluation.accumulation import StepSeries
-from evaluation.averages import area_mean, row_blocks, windows
-from evaluation.quantities import units_of
-from evaluation.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.accumulation import StepSeries
+from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.units_text import units_of
+from evaluation.numerics.averages import area_mean, row_blocks, windows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -225,8 +225,8 @@ class Ensembles:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Draws CRPS and spread and skill over time, and the rank histograms, of the globe."""
-        from evaluation import plotting
-        from evaluation.quantities import words
+        from evaluation.contract.units_text import words
+        from evaluation.drawing import plotting
 
         names = [str(name) for name in result["candidate"].values]
         styles = plotting.line_styles(names)

@@ -7,7 +7,7 @@ With the area-weighted mean ⟨·⟩ over a region, candidate c and reference r,
 so that MSE = bias² + ⟨c'²⟩ + ⟨r'²⟩ - 2 ⟨c' r'⟩. These reward blur: what is smooth where it is not
 sure errs less. Total variation TV(f) = ⟨|∇f|⟩ does not: noise raises it above the reference's and
 blur lowers it, and |TV(c) - TV(r)| is zero only between the two. Gradients know the sphere and the
-seam (`evaluation.gradients`), and are in units per km.
+seam (`evaluation.numerics.gradients`), and are in units per km.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from evaluation.accumulation import StepSeries
-from evaluation.averages import area_mean, row_blocks, windows
-from evaluation.gradients import cell_window
-from evaluation.quantities import squared_units, units_of
-from evaluation.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.accumulation import StepSeries
+from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.units_text import squared_units, units_of
+from evaluation.numerics.averages import area_mean, row_blocks, windows
+from evaluation.numerics.gradients import cell_window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -164,9 +164,9 @@ class Errors:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Time series for each region, smoothed, with the single steps behind."""
-        from evaluation.drawing import time_series
-        from evaluation.quantities import words
-        from evaluation.regions import region_title
+        from evaluation.contract.regions import region_title
+        from evaluation.contract.units_text import words
+        from evaluation.drawing.shared_figures import time_series
 
         if result.sizes["time"] < 2:
             return

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from evaluation.accumulation import StepSeries
-from evaluation.averages import area_mean, windows
-from evaluation.statistic import REFERENCE, Need, Picture, Sample, Setting
+from evaluation.contract.accumulation import StepSeries
+from evaluation.contract.statistic import REFERENCE, Need, Picture, Sample, Setting
+from evaluation.numerics.averages import area_mean, windows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,7 +46,7 @@ def without_large_scales(
     Returns:
         The same shape as `field`, in its units.
     """
-    from evaluation.spherical import degrees, synthesis, truncation_of
+    from evaluation.numerics.spherical import degrees, synthesis, truncation_of
 
     low = modal[..., degrees(truncation_of(modal)) <= truncation]
     high: np.ndarray = field - synthesis(low, grid)
@@ -212,8 +212,8 @@ class Exceedance:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Maps beside the reference's."""
-        from evaluation.drawing import maps_beside_reference
-        from evaluation.quantities import words
+        from evaluation.contract.units_text import words
+        from evaluation.drawing.shared_figures import maps_beside_reference
 
         for channel in result.channel.values:
             part = result.exceedance_map.sel(channel=channel)

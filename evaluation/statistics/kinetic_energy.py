@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
-from evaluation.accumulation import StepAccumulator, checked_options
-from evaluation.spectra import effective_resolution, level_difference, ratio_of, slope
-from evaluation.spherical import wavelength
-from evaluation.statistic import Need, Picture, Sample, Setting
+from atmodist.files.constants import EARTH_RADIUS
+from evaluation.contract.accumulation import StepAccumulator, checked_options
+from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.numerics.spectra import effective_resolution, level_difference, ratio_of, slope
+from evaluation.numerics.spherical import wavelength
 from evaluation.statistics.power_spectrum import checked_slope, checked_threshold, powers
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class KineticEnergy:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """The spectrum of all energy, and its parts beside each other."""
-        from evaluation.spectra_figures import Lines, spectrum_figure
+        from evaluation.drawing.spectra_figures import Lines, spectrum_figure
 
         degree = result.degree.values[1:]
         circumference = float(result.wavelength[1]) * np.sqrt(2) / 1000

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from evaluation.averages import windows
-from evaluation.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.numerics.averages import windows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -322,8 +322,8 @@ class LearnedDistance:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Draws distances over time and by stage, and the maps."""
-        from evaluation import plotting
-        from evaluation.regions import region_title
+        from evaluation.contract.regions import region_title
+        from evaluation.drawing import plotting
 
         names = [str(name) for name in result["candidate"].values]
         for region in (str(name) for name in result["region"].values):
@@ -372,7 +372,7 @@ class LearnedDistance:
 
 
 def _maps(result: "xr.Dataset", names: Sequence[str]) -> Iterator[Picture]:
-    from evaluation import maps
+    from evaluation.drawing import maps
 
     fields = {name: result["distance_map"].sel(candidate=name).values for name in names}
     latitude, longitude = result["latitude"].values, result["longitude"].values

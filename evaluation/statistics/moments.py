@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from evaluation.accumulation import StepSeries
-from evaluation.averages import area_mean, row_blocks, windows
-from evaluation.quantities import units_of
-from evaluation.statistic import REFERENCE, Need, Picture, Sample, Setting
+from evaluation.contract.accumulation import StepSeries
+from evaluation.contract.statistic import REFERENCE, Need, Picture, Sample, Setting
+from evaluation.contract.units_text import units_of
+from evaluation.numerics.averages import area_mean, row_blocks, windows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -242,8 +242,8 @@ class Moments:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """A figure for each channel and moment: the reference, and what candidates differ by."""
-        from evaluation.drawing import maps_beside_reference
-        from evaluation.quantities import words
+        from evaluation.contract.units_text import words
+        from evaluation.drawing.shared_figures import maps_beside_reference
 
         steps = result.sizes["time"]
         for channel in result.channel.values:

@@ -1,8 +1,8 @@
 """Power spectra: how much variance a candidate has at each scale, beside the reference.
 
-On the sphere S_l is the power of degree l (see `evaluation.spherical`), which sums to the area mean
+On the sphere S_l is the power of degree l (see `numerics.spherical`), which sums to the area mean
 of f². Of named regions, and of grids that do not cover the sphere, it is power per wavenumber of
-flat, tapered tiles (see `evaluation.spectra`). Low power at small scales is blur; the scale from
+flat, tapered tiles (see `numerics.spectra`). Low power at small scales is blur; the scale from
 which on it is lost is the effective resolution. Too much of it is noise, which only the difference
 in level, over all scales, notices.
 
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluation.accumulation import StepAccumulator, checked_options
-from evaluation.quantities import squared_units, units_of
-from evaluation.spectra import (
+from evaluation.contract.accumulation import StepAccumulator, checked_options
+from evaluation.contract.statistic import GLOBE, Need, Picture, Sample, Setting
+from evaluation.contract.units_text import squared_units, units_of
+from evaluation.numerics.spectra import (
     WindowedSpectrum,
     effective_resolution,
     level_difference,
@@ -28,8 +29,7 @@ from evaluation.spectra import (
     slope,
     small_scale_level,
 )
-from evaluation.spherical import power_per_degree, wavelength
-from evaluation.statistic import GLOBE, Need, Picture, Sample, Setting
+from evaluation.numerics.spherical import power_per_degree, wavelength
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -252,9 +252,9 @@ class PowerSpectrum:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Spectra and their ratios to the reference, for each channel, and each region."""
-        from evaluation.quantities import words
-        from evaluation.regions import region_title
-        from evaluation.spectra_figures import Lines, spectrum_figure
+        from evaluation.contract.regions import region_title
+        from evaluation.contract.units_text import words
+        from evaluation.drawing.spectra_figures import Lines, spectrum_figure
 
         for channel in result.channel.values:
             part = result.sel(channel=channel)

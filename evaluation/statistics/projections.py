@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from evaluation.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample, Setting
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -354,7 +354,7 @@ class Projections:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Draws all numbers as bars."""
-        from evaluation import plotting
+        from evaluation.drawing import plotting
 
         names = [str(name) for name in result["candidate"].values]
         figure, panels = plotting.new(7.6, 3.8, ncols=len(MEASURES))
@@ -379,7 +379,7 @@ class Projections:
 
 def _bars(result: "xr.Dataset", measure: str) -> dict[str, np.ndarray]:
     """Numbers of all candidates by label."""
-    from evaluation.quantities import words
+    from evaluation.contract.units_text import words
 
     values: dict[str, np.ndarray] = {}
     for space in SPACES:

@@ -2,7 +2,7 @@
 
     γ(lag) = ½ E[(f(x) - f(y))²],    x and y a great-circle distance `lag` apart, in km.
 
-On a whole sphere it follows exactly from the power spectrum (`evaluation.spherical`), as the mean
+On a whole sphere it follows exactly from the power spectrum (`numerics.spherical`), as the mean
 over all pairs of points, whether the field is isotropic or not:
     γ(θ) = Σ_l S_l (1 - P_l(cos θ)),    θ = lag / a.
 
@@ -29,13 +29,13 @@ from zlib import crc32
 
 import numpy as np
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.grid import Grid
-from evaluation.accumulation import StepAccumulator, checked_options
-from evaluation.quantities import squared_units, units_of
-from evaluation.spectra import level_difference
-from evaluation.spherical import power_per_degree
-from evaluation.statistic import GLOBE, Need, Picture, Region, Sample, Setting
+from atmodist.files.constants import EARTH_RADIUS
+from evaluation.contract.accumulation import StepAccumulator, checked_options
+from evaluation.contract.statistic import GLOBE, Need, Picture, Region, Sample, Setting
+from evaluation.contract.units_text import squared_units, units_of
+from evaluation.numerics.spectra import level_difference
+from evaluation.numerics.spherical import power_per_degree
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -448,10 +448,10 @@ class Semivariogram:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """One figure for each channel and region; dots are sampled, lines exact where they are."""
-        from evaluation import plotting
-        from evaluation.quantities import labelled, words
-        from evaluation.regions import region_title
-        from evaluation.spectra_figures import plain_ticks
+        from evaluation.contract.regions import region_title
+        from evaluation.contract.units_text import labelled, words
+        from evaluation.drawing import plotting
+        from evaluation.drawing.spectra_figures import plain_ticks
 
         styles = plotting.line_styles(map(str, result.candidate.values))
         exact = "exact_semivariogram" in result

@@ -8,7 +8,7 @@ gives the same). It compares climates, not weather: order in time does not matte
 or beyond the edge of a regional grid are replaced by moving the box inwards; columns wrap around.
 
 Options:
-    stations: A file like the one that ships (`evaluation.cities`), instead of it.
+    stations: A file like the one that ships (`evaluation.contract.cities`), instead of it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from evaluation.cities import CITIES, Station, cities, inside, nearest_points
-from evaluation.quantities import units_of
-from evaluation.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.cities import CITIES, Station, cities, inside, nearest_points
+from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.units_text import units_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -212,14 +212,14 @@ class Stations:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Box plots over stations, maps, and how pairs of candidates compare."""
-        from evaluation.paired import station_tests
-        from evaluation.quantities import words
-        from evaluation.station_figures import (
+        from evaluation.contract.units_text import words
+        from evaluation.drawing.station_figures import (
             station_boxes,
             station_map,
             station_verdicts,
             telling_tests,
         )
+        from evaluation.significance.station_tests import station_tests
 
         if not result.sizes["station"]:
             return

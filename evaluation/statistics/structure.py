@@ -28,9 +28,9 @@ import numpy as np
 
 from atmodist.fields.grid import Grid
 from atmodist.metric.pixel_measures import SSIM_RADIUS, ssim_map
-from evaluation.accumulation import StepSeries
-from evaluation.averages import Window, area_mean, windows
-from evaluation.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.accumulation import StepSeries
+from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.numerics.averages import Window, area_mean, windows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -440,8 +440,8 @@ class Structure:
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Draws the fractions skill score against the size of the neighbourhood."""
-        from evaluation import plotting
-        from evaluation.quantities import words
+        from evaluation.contract.units_text import words
+        from evaluation.drawing import plotting
 
         scores = result["fss_by_scale"].isel(region=0)
         sizes, quantiles = (result[name].values for name in ("neighbourhood", "quantile"))

@@ -20,15 +20,15 @@ from tqdm import tqdm
 from atmodist.fields.archive import Archive, Channel, check_finite
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import Grid
+from atmodist.fields.series import FieldSeries, open_series
 from atmodist.fields.time_axis import TimeAxis
+from atmodist.files.outputs import fingerprint, manifest_path, write_manifest
 from atmodist.ingestion.sources import file_fingerprint
-from atmodist.metric.series import FieldSeries, open_series
-from atmodist.outputs import fingerprint, manifest_path, write_manifest
-from srgan.degradation import coarse_grid
 from srgan.inference.configuration import INTERPOLATIONS, InferConfig
-from srgan.inference.geometry import Refinement
-from srgan.inference.labelled import plain_normalization
-from srgan.inference.restoration import Restoration
+from srgan.restoration.degradation import coarse_grid
+from srgan.restoration.geometry import Refinement
+from srgan.restoration.labelled import plain_normalization
+from srgan.restoration.restoration import Restoration
 
 DEFAULT_CHANNELS = ("divergence", "vorticity")  # of files that are no archives
 COMMAND = "phire-infer"
@@ -238,14 +238,14 @@ def _opened(config: InferConfig, restoration: Restoration, notes: list[str]) -> 
 
 def _restoration(config: InferConfig) -> Restoration:
     if config.generator in INTERPOLATIONS:
-        from srgan.interpolation import Interpolation
+        from srgan.restoration.interpolation import Interpolation
 
         return Interpolation(
             config.generator,  # type: ignore[arg-type]
             config.factor,  # type: ignore[arg-type]
             channels=_channels(config),
         )
-    from srgan.package import load_generator
+    from srgan.generators.package import load_generator
 
     return load_generator(
         config.generator,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from atmodist.samples.normalization import Normalization
+from atmodist.fields.normalization import Normalization
 
 NAMES = ("mse", "mae", "atmodist", "autoencoder", "spectral")
 LEARNED = {"atmodist": "encoder", "autoencoder": "autoencoder"}  # which argument names the network

@@ -14,7 +14,7 @@ from typing import Any
 
 from keras import ops
 
-from atmodist.samples.normalization import Normalization
+from atmodist.fields.normalization import Normalization
 from srgan.networks.layers import block_means, standardized
 
 

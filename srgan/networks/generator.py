@@ -15,7 +15,7 @@ there is no checkerboard. The last convolution of each block starts smaller by �
 initialisation lets 16 blocks multiply the standard deviation by some 28, 1.52 to the power of 8.
 
 The model takes a dictionary and makes (batch, f·latitude, f·longitude, channel), float32 under
-mixed precision too. Fields are normalised. It loads with `atmodist.learning.saving.load_network`
+mixed precision too. Fields are normalised. It loads with `atmodist.training.saving.load_network`
 once this module is imported, which registers its layers.
 """
 
@@ -26,14 +26,14 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from atmodist.samples.normalization import Normalization
-from srgan.degradation import prime_factors
+from atmodist.fields.normalization import Normalization
 from srgan.networks.layers import (
     BlockMeanProjection,
     SpaceToDepth,
     SubPixel,
     SubPixelInitializer,
 )
+from srgan.restoration.degradation import prime_factors
 
 SLOPE = 0.2  # of the leaky ReLU, the reference's
 CHANNELS_LAST = "channels_last"

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from atmodist.samples.normalization import Normalization
+from atmodist.fields.normalization import Normalization
 
 LARGEST_LOG = 20.0  # of log(1 + α|z|), which is |z| = 2e9 for α = 0.2; keeps float32 finite
 

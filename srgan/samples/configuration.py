@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from atmodist.samples.configuration import SamplerConfig
-from srgan.degradation import prime_factors
+from atmodist.pairs.configuration import SamplerConfig
+from srgan.restoration.degradation import prime_factors
 
 FIELDS_SUFFIX = "_fields"  # of the dataset of whole fields
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from atmodist.fields.archive import Archive
+from atmodist.fields.normalization import Normalization
+from atmodist.pairs.encoder import check_patch
 from atmodist.records.example import Buffer
-from atmodist.samples.normalization import Normalization
-from atmodist.samples.pair_writer import check_patch
-from atmodist.samples.positions import corners, cut
-from atmodist.samples.streaming import Fields, StepWork
-from srgan.degradation import coarsen
+from atmodist.records.patch_places import corners, cut
+from atmodist.records.streaming import Fields, StepWork
+from srgan.restoration.degradation import coarsen
 from srgan.samples.format import encode_patch
 from srgan.samples.record_set import LowResolution
 

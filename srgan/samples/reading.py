@@ -22,11 +22,11 @@ import numpy as np
 import tensorflow as tf
 
 from atmodist.fields.grid import Grid
-from atmodist.records.files import read_payloads
+from atmodist.fields.normalization import Normalization
+from atmodist.records.frames import read_payloads
 from atmodist.records.reading import SHUFFLE_BUFFER, naming_damage, read_batches
-from atmodist.records.sharded import BARE_SPLIT
-from atmodist.samples.normalization import Normalization
-from srgan.degradation import Alignment, block_weights
+from atmodist.records.record_set import BARE_SPLIT
+from srgan.restoration.degradation import Alignment, block_weights
 from srgan.samples.record_set import LowResolution, PatchRecords, open_patch_records
 from srgan.samples.static import StaticChannels, load_grid
 

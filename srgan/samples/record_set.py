@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from atmodist.outputs import read_json
+from atmodist.files.outputs import read_json
+from atmodist.records.record_set import SIDECAR, ShardedRecords
 from atmodist.records.shard import WrongContentError
-from atmodist.records.sharded import SIDECAR, ShardedRecords
-from srgan.degradation import Alignment, prime_factors
+from srgan.restoration.degradation import Alignment, prime_factors
 from srgan.samples.format import PATCH_FEATURES, decode_patches
 
 # How the low resolution was made: block means in physical units with area weights; plain block

@@ -14,18 +14,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from atmodist.fields.archive import Archive
+from atmodist.fields.labelled import require_units
+from atmodist.fields.normalization import Normalization
 from atmodist.fields.time_axis import NO_CALENDAR, TimeAxis
-from atmodist.metric.labelled import require_units
-from atmodist.samples.making import Making
-from atmodist.samples.normalization import Normalization
-from atmodist.samples.positions import (
+from atmodist.records.making import NORMALIZATION, make_records
+from atmodist.records.patch_places import (
     PatchPlan,
     PatchPositions,
     shuffled_positions,
     split_steps,
 )
-from atmodist.samples.production import NORMALIZATION, make_records
-from srgan.degradation import Alignment, alignment_of, check_seamless
+from atmodist.records.recipe import Making
+from srgan.restoration.degradation import Alignment, alignment_of, check_seamless
 from srgan.samples.configuration import FIELDS_SUFFIX, PatchSamplerConfig
 from srgan.samples.format import framed_patch_size
 from srgan.samples.patch_writer import PatchRecipe

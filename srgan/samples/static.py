@@ -16,7 +16,7 @@ import hdf5plugin  # noqa: F401  registers the filters that files may use
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from atmodist.outputs import atomic_path
+from atmodist.files.outputs import atomic_path
 
 LATITUDE = "latitude"
 STATIC_FILE = "static.npz"

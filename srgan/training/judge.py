@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.learning.phases import Phase
-from atmodist.learning.roles import Scores
-from atmodist.learning.run_log import RunLog
-from atmodist.learning.saving import save_network
+from atmodist.training.phases import Phase
+from atmodist.training.roles import Scores
+from atmodist.training.run_log import RunLog
+from atmodist.training.saving import save_network
 from srgan.losses.consistency import ConsistencyPenalty
 from srgan.training.configuration import GeneratorTrainingConfig
 from srgan.training.losses import ADVERSARIAL, PRETRAINING, Losses

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atmodist.outputs import atomic_path
+from atmodist.files.outputs import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,6 +1,6 @@
 """A training run of a generator; what `phire-train` does.
 
-The order of events is the loop's (`atmodist.learning.loop`). What is inside a step lives in `step`,
+The order of events is the loop's (`atmodist.training.loop`). What is inside a step lives in `step`,
 what is in a batch in `source`, how it is judged in `judge` and `validation`.
 """
 
@@ -13,24 +13,24 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from atmodist.learning import checkpoints
-from atmodist.learning.continuation import (
+from atmodist.files.locking import locked
+from atmodist.files.outputs import fingerprint, write_json, write_manifest
+from atmodist.training import checkpoints
+from atmodist.training.devices import Devices, naming_lost_workers
+from atmodist.training.loop import Loop
+from atmodist.training.phases import Phase
+from atmodist.training.resuming import (
     check_same_normalization,
     check_same_provenance,
     check_same_settings,
 )
-from atmodist.learning.devices import Devices, naming_lost_workers
-from atmodist.learning.loop import Loop
-from atmodist.learning.phases import Phase
-from atmodist.learning.roles import Plan, Scores
-from atmodist.learning.saving import load_network, save_network
-from atmodist.learning.schedules import Constant
-from atmodist.locking import locked
-from atmodist.outputs import fingerprint, write_json, write_manifest
-from srgan.inference.facts import GeneratorFacts
+from atmodist.training.roles import Plan, Scores
+from atmodist.training.saving import load_network, save_network
+from atmodist.training.schedules import Constant
+from srgan.generators.facts import GeneratorFacts
+from srgan.generators.package import FACTS, NETWORK, NORMALIZATION, write_generator
 from srgan.networks.discriminator import discriminator
 from srgan.networks.generator import generator, receptive_radius
-from srgan.package import FACTS, NETWORK, NORMALIZATION, write_generator
 from srgan.samples.reading import PatchSet
 from srgan.training.configuration import CONTINUABLE, GeneratorTrainingConfig
 from srgan.training.judge import PRETRAINED, TOLD, GeneratorJudge

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from atmodist.samples.normalization import Normalization
+from atmodist.fields.normalization import Normalization
 from srgan.samples.reading import PatchSet, open_patches
 from srgan.training.configuration import GeneratorTrainingConfig
 

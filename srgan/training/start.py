@@ -4,9 +4,9 @@ from pathlib import Path
 
 import keras
 
-from atmodist.learning.saving import load_network
-from atmodist.samples.normalization import Normalization
-from srgan.package import NORMALIZATION
+from atmodist.fields.normalization import Normalization
+from atmodist.training.saving import load_network
+from srgan.generators.package import NORMALIZATION
 from srgan.training.judge import PRETRAINED
 from srgan.training.source import PatchSource
 

@@ -28,8 +28,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atmodist.learning.devices import Devices, mean_over_parts
-from atmodist.learning.phases import Phase
+from atmodist.training.devices import Devices, mean_over_parts
+from atmodist.training.phases import Phase
 from srgan.losses.adversarial import discriminator_loss, generator_loss, shares_recognised
 from srgan.losses.combination import content_loss
 from srgan.training.balance import falls_behind

@@ -23,14 +23,14 @@ import numpy as np
 import tensorflow as tf
 
 from atmodist.fields.grid import Grid
-from atmodist.learning.roles import Scores
-from atmodist.samples.normalization import Normalization
-from srgan.degradation import Alignment
-from srgan.inference.geometry import Refinement
-from srgan.interpolation import interpolate
+from atmodist.fields.normalization import Normalization
+from atmodist.training.roles import Scores
 from srgan.losses.consistency import ConsistencyPenalty
 from srgan.losses.content import mean_absolute_error, mean_squared_error
 from srgan.losses.spectral import SpectralLoss
+from srgan.restoration.degradation import Alignment
+from srgan.restoration.geometry import Refinement
+from srgan.restoration.interpolation import interpolate
 from srgan.training.losses import Losses
 
 SPACING = 0.01  # degrees, of the made-up grid on which patches are interpolated

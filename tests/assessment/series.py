@@ -9,9 +9,9 @@ import numpy as np
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import make_grid
-from atmodist.samples.configuration import PairSamplerConfig
-from atmodist.samples.normalization import Normalization
-from atmodist.samples.sampling import write_pairs
+from atmodist.fields.normalization import Normalization
+from atmodist.pairs.configuration import PairSamplerConfig
+from atmodist.pairs.sampling import write_pairs
 
 STEP = 10_800
 NUM_CLASSES = 8

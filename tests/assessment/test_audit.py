@@ -3,9 +3,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from atmodist.assessment.audit import AuditSettings, audit_shortcuts
-from atmodist.assessment.donors import ArchiveDonors, Clock, RecordDonors, locate
+from atmodist.assessment.control_fields import ArchiveDonors, Clock, RecordDonors, locate
 from atmodist.assessment.predictions import join, stream_pairs
-from atmodist.records.record_set import open_records
+from atmodist.pairs.pair_records import open_records
 from tests.assessment import series
 from tests.assessment.made_up import made_pairs
 

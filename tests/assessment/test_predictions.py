@@ -8,7 +8,7 @@ from atmodist.assessment.predictions import (
     predict_split,
     save_predictions,
 )
-from atmodist.records.record_set import open_records
+from atmodist.pairs.pair_records import open_records
 from tests.assessment import series
 from tests.assessment.made_up import calibrated_answers
 

@@ -11,7 +11,7 @@ from atmodist.assessment.tables import (
     latitude_table,
     score_table,
 )
-from atmodist.learning.scores import classification_scores
+from atmodist.pretext.scores import classification_scores
 from tests.assessment.made_up import calibrated_answers, made_pairs
 
 

@@ -7,15 +7,15 @@ import pytest
 from atmodist.cli.calibrate import main
 from tests.cli.mistakes import mistake
 from tests.cli.test_rplearn_train import write_records
-from tests.learning.sources import MICRO, normalization
+from tests.pretext.sources import MICRO, normalization
 
 
 @pytest.fixture
 def run(tmp_path):
     """A folder as rplearn-train leaves it, with records that say how long a step is."""
-    from atmodist.learning.networks import residual_encoder
-    from atmodist.learning.saving import save_network
-    from atmodist.outputs import read_json, write_json
+    from atmodist.files.outputs import read_json, write_json
+    from atmodist.pretext.networks import residual_encoder
+    from atmodist.training.saving import save_network
 
     write_records(tmp_path / "records", num_evaluation=40)
     (sidecar,) = (tmp_path / "records").rglob("records.json")
@@ -99,8 +99,8 @@ def test_mistakes_in_paths_are_told_before_tensorflow_loads(tmp_path):
 
 
 def test_whole_fields_of_an_archive_have_a_calibration_of_their_own(run, tmp_path, capsys):
+    from atmodist.fields.synthetic import generate_archive
     from atmodist.metric.calibration import Calibration
-    from atmodist.synthetic import generate_archive
 
     archive = tmp_path / "a.h5"
     generate_archive(archive, num_steps=14, num_rows=32, truncation=20)
@@ -175,8 +175,8 @@ def test_a_package_of_the_hub_is_to_be_fetched_first(capsys):
 
 
 def test_a_calibration_of_other_weights_is_refused_and_made_anew(run):
-    from atmodist.learning.saving import load_network, save_network
     from atmodist.metric.package import load_package, save_package
+    from atmodist.training.saving import load_network, save_network
 
     assert main([str(run), "--compare", "false"]) == 0
     network = load_network(run / "encoder.keras")

@@ -7,16 +7,16 @@ import xarray as xr
 from atmodist.cli.distance import main
 from atmodist.fields.archive import Archive
 from atmodist.fields.grid import make_grid
-from atmodist.learning.saving import save_network
+from atmodist.files.outputs import read_json, write_json
 from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.distance import load_metric
 from atmodist.metric.extent import Extent
 from atmodist.metric.lag_curve import LagCurve
-from atmodist.outputs import read_json, write_json
+from atmodist.training.saving import save_network
 from tests.cli.mistakes import mistake
 from tests.ingestion.made_files import write_zarr
 from tests.metric.encoders import made_encoder, made_normalization
-from tests.samples.archives import STEP, hourly, write_archive
+from tests.pairs.archives import STEP, hourly, write_archive
 
 GRID = make_grid("regular", 13)
 

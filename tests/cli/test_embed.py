@@ -7,15 +7,15 @@ import pytest
 import xarray as xr
 
 from atmodist.cli.embed import main
-from atmodist.outputs import read_json, write_json
-from atmodist.synthetic import generate_archive
-from tests.learning.sources import MICRO, normalization
+from atmodist.fields.synthetic import generate_archive
+from atmodist.files.outputs import read_json, write_json
+from tests.pretext.sources import MICRO, normalization
 
 
 @pytest.fixture
 def folder(tmp_path):
-    from atmodist.learning.networks import residual_encoder
-    from atmodist.learning.saving import save_network
+    from atmodist.pretext.networks import residual_encoder
+    from atmodist.training.saving import save_network
 
     generate_archive(tmp_path / "archive.h5", num_steps=4, num_rows=16, truncation=10)
     (tmp_path / "run").mkdir()

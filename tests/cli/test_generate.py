@@ -4,7 +4,7 @@ import pytest
 
 from atmodist.cli.generate import main
 from atmodist.fields.archive import Archive
-from atmodist.outputs import read_json
+from atmodist.files.outputs import read_json
 from tests.cli.mistakes import mistake
 
 SMALL = ("--num_steps", "4", "--num_rows", "12", "--truncation", "8")

@@ -4,10 +4,10 @@ import sys
 import pytest
 
 from atmodist.cli.inspect import main
-from atmodist.learning.saving import save_network
+from atmodist.training.saving import save_network
 from tests.cli.mistakes import mistake
-from tests.samples.archives import hourly, write_archive
-from tests.srgan.generators import made_network
+from tests.pairs.archives import hourly, write_archive
+from tests.srgan.generators.examples import made_network
 from tests.srgan.samples.sources import write_records
 
 

@@ -8,7 +8,7 @@ import pytest
 import evaluation.cli
 import srgan.cli
 from atmodist import __version__
-from atmodist.cli.main import COMMANDS, main
+from atmodist.cli.main import COMMANDS, main, module_of
 
 HEAVY = ("tensorflow", "keras", "pyshtools", "matplotlib", "xarray", "dask", "cartopy")
 
@@ -38,7 +38,7 @@ def test_an_unknown_command_is_one_line_that_names_the_others(capsys):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(capsys, command):
-    module = importlib.import_module(f"atmodist.cli.{command}")
+    module = importlib.import_module(module_of(command))
     assert callable(module.main)
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
@@ -49,7 +49,7 @@ def test_every_command_explains_itself(capsys, command):
 
 
 def test_help_imports_nothing_heavy():
-    modules = [f"atmodist.cli.{name}" for name in COMMANDS]
+    modules = [module_of(name) for name in COMMANDS]
     modules += ["atmodist.cli.rplearn_data", "atmodist.cli.rplearn_train"]
     modules += [f"srgan.cli.{module.name}" for module in pkgutil.iter_modules(srgan.cli.__path__)]
     modules += [f"evaluation.cli.{m.name}" for m in pkgutil.iter_modules(evaluation.cli.__path__)]

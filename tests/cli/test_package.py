@@ -5,19 +5,19 @@ import pytest
 
 from atmodist.cli.package import main
 from atmodist.fields.grid import make_grid
-from atmodist.outputs import read_json, write_json
+from atmodist.files.outputs import read_json, write_json
 from tests.cli.mistakes import mistake
 from tests.cli.test_rplearn_train import write_records
-from tests.learning.sources import MICRO, normalization
+from tests.pretext.sources import MICRO, normalization
 
 
 @pytest.fixture
 def run(tmp_path):
     """A calibrated run whose records say which grid they are from."""
-    from atmodist.learning.networks import residual_encoder
-    from atmodist.learning.saving import save_network
     from atmodist.metric.calibration import Calibration, StageCalibration
     from atmodist.metric.lag_curve import LagCurve
+    from atmodist.pretext.networks import residual_encoder
+    from atmodist.training.saving import save_network
 
     write_records(tmp_path / "records")
     (sidecar,) = (tmp_path / "records").rglob("records.json")
@@ -53,7 +53,7 @@ def test_a_run_becomes_a_package_that_knows_its_grid(run, tmp_path, capsys):
 
 
 def test_the_grid_of_an_archive_that_is_named_wins(run, tmp_path, capsys):
-    from atmodist.synthetic import generate_archive
+    from atmodist.fields.synthetic import generate_archive
 
     generate_archive(tmp_path / "a.h5", num_steps=2, num_rows=32, truncation=10)
     arguments = [str(run), "--output", str(tmp_path / "made"), "--archive", str(tmp_path / "a.h5")]

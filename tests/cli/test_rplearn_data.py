@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from atmodist.cli.rplearn_data import main
-from atmodist.samples import production
-from atmodist.samples.normalization import Normalization
+from atmodist.fields.normalization import Normalization
+from atmodist.records import making
 from tests.cli.mistakes import mistake
-from tests.samples.archives import hourly, shard_digests, write_archive
+from tests.pairs.archives import hourly, shard_digests, write_archive
 
 OPTIONS = (
     *("--patch_shape", "[4,6]", "--patches_per_step", "5", "--max_temporal_distance", "3"),
@@ -34,7 +34,7 @@ def archive(tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(production, "write_tfds_metadata", lambda records: None)
+    monkeypatch.setattr(making, "write_tfds_metadata", lambda records: None)
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ def test_help_comes_without_tensorflow():
 def trained(tmp_path_factory):
     """An archive, records of it, and a run of two epochs with hardly any weights."""
     from atmodist.cli import rplearn_train
-    from atmodist.learning import networks
+    from atmodist.pretext import networks
     from tests.assessment import series
-    from tests.learning.sources import MICRO
+    from tests.pretext.sources import MICRO
 
     folder = tmp_path_factory.mktemp("eval")
     archive, records = series.write_series(folder, num_days=8)
@@ -67,7 +67,7 @@ def test_mistakes_end_with_one_line_and_status_2(trained, tmp_path, arguments, m
 
 
 def test_records_of_another_normalization_are_refused(trained, tmp_path, capsys):
-    from atmodist.samples.normalization import Normalization
+    from atmodist.fields.normalization import Normalization
     from tests.cli.test_rplearn_train import write_records
 
     assert Normalization  # the made-up records have one of their own
@@ -104,7 +104,8 @@ def test_an_archive_in_place_of_records_is_called_one(trained, capsys):
 
 
 def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, capsys, monkeypatch):
-    from atmodist.assessment import evaluating, subject
+    from atmodist.assessment import run as assessment_run
+    from atmodist.assessment import run_under_test
 
     archive, _, run = trained
     arguments = [str(run), "--checkpoints", "all", "--resamples", "50"]
@@ -131,8 +132,8 @@ def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, cap
     assert manifest["command"] == "rplearn-eval"
     assert manifest["epochs"] == [1, 2]
 
-    monkeypatch.setattr(evaluating, "predict_split", None)
-    monkeypatch.setattr(subject, "load_network", None)
+    monkeypatch.setattr(assessment_run, "predict_split", None)
+    monkeypatch.setattr(run_under_test, "load_network", None)
     assert main([*arguments, "--audit", "false"]) == 0
     again = json.loads((folder / "metrics.json").read_text())
     assert again["checkpoints"] == metrics["checkpoints"]
@@ -143,8 +144,8 @@ def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, cap
 
 def test_a_run_with_an_ordinal_head_is_judged_as_any_other(trained, tmp_path, monkeypatch):
     from atmodist.cli import rplearn_train
-    from atmodist.learning import networks
-    from tests.learning.sources import MICRO
+    from atmodist.pretext import networks
+    from tests.pretext.sources import MICRO
 
     _, records, _ = trained
     run = tmp_path / "ordinal"
@@ -165,9 +166,9 @@ def test_the_run_of_another_task_has_no_labels_to_judge_but_an_encoder(
     trained, tmp_path, monkeypatch, capsys
 ):
     from atmodist.cli import calibrate, rplearn_train
-    from atmodist.learning import networks
     from atmodist.metric.content_loss import ContentLoss
-    from tests.learning.sources import MICRO
+    from atmodist.pretext import networks
+    from tests.pretext.sources import MICRO
 
     _, records, _ = trained
     run = tmp_path / "inpainting"

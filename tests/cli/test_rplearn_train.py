@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from atmodist.cli.rplearn_train import main
-from atmodist.learning import networks
+from atmodist.pretext import networks
 from tests.cli.mistakes import mistake
-from tests.learning.sources import MICRO, write_as_reference, write_records
+from tests.pretext.sources import MICRO, write_as_reference, write_records
 
 
 def run_module(*arguments):
@@ -28,7 +28,7 @@ def test_help_and_configuration_come_without_tensorflow(flag):
     assert result.returncode == 0
     assert "architecture" in result.stdout
     imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
-    assert "atmodist.learning.configuration" in imported
+    assert "atmodist.pretext.configuration" in imported
     assert not imported & {"tensorflow", "keras", "matplotlib", "pyshtools", "xarray"}
 
 

@@ -7,8 +7,8 @@ from atmodist.cli.main import main
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import make_grid
-from atmodist.outputs import read_json
-from atmodist.samples.normalization import Normalization
+from atmodist.fields.normalization import Normalization
+from atmodist.files.outputs import read_json
 
 DAY = 86_400
 

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from dynamics.integrators import SIL3
-from dynamics.primitive_equations import PrimitiveEquations
+from dynamics.spectral.primitive_equations import PrimitiveEquations
 
 
 def compiled(function: Callable) -> Callable:

@@ -4,10 +4,10 @@ import keras
 import pytest
 
 from dynamics.cases import held_suarez
-from dynamics.filters import hyperdiffusion
 from dynamics.integrators import SIL3, combination, with_filters
-from dynamics.primitive_equations import MassFixer
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.filters import hyperdiffusion
+from dynamics.spectral.primitive_equations import MassFixer
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 from tests.dynamics.primitive_states import compiled, random_state
 

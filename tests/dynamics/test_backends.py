@@ -16,10 +16,10 @@ import keras
 import numpy as np
 from keras import ops
 from dynamics.cases import held_suarez, williamson
-from dynamics.filters import hyperdiffusion
+from dynamics.spectral.filters import hyperdiffusion
 from dynamics.integrators import SIL3, with_filters
-from dynamics.primitive_equations import MassFixer
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.primitive_equations import MassFixer
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 
 path, backend = sys.argv[1:]
@@ -137,8 +137,8 @@ import warnings
 import numpy as np
 import torch
 from dynamics import compilation
-from dynamics.simulation import Simulation
-from dynamics.spun_up import SpunUpState
+from dynamics.simulation.simulation import Simulation
+from dynamics.simulation.spun_up import SpunUpState
 
 slow = Simulation("held-suarez", truncation=10, num_levels=3, step=3600.0)
 state = SpunUpState.load().at(slow.model.sphere, slow.model.levels)
@@ -197,9 +197,9 @@ def test_pytorch_without_a_compiler_says_so_and_steps_slowly(tmp_path):
 LEAKS = """
 import numpy as np
 from keras import ops
-from dynamics.held_suarez import HeldSuarez
-from dynamics.primitive_equations import MassFixer
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.held_suarez import HeldSuarez
+from dynamics.spectral.primitive_equations import MassFixer
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 
 sphere = SphericalHarmonics(5, dtype="float64")

@@ -11,8 +11,8 @@ import xarray as xr
 from atmodist.fields.archive import VORTICITY
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import TimeAxis
-from evaluation import plotting
-from evaluation.statistic import GLOBE, REFERENCE, Picture, Region, Setting
+from evaluation.contract.statistic import GLOBE, REFERENCE, Picture, Region, Setting
+from evaluation.drawing import plotting
 
 EVIL = "<script>alert('$x$')</script>&\""
 NAMES = (REFERENCE, "bicubic", EVIL)
@@ -44,7 +44,7 @@ class Statistic:
 
 @dataclass
 class Results:
-    """As `evaluation.results.Results`, in memory."""
+    """As `evaluation.running.results.Results`, in memory."""
 
     folder: Path
     setting: Setting

@@ -6,7 +6,7 @@ import numpy as np
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
-from evaluation.statistic import GLOBE, Region, Sample, Setting
+from evaluation.contract.statistic import GLOBE, Region, Sample, Setting
 
 HOUR = 3600
 REGIONS = {

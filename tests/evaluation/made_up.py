@@ -7,7 +7,7 @@ import numpy as np
 
 from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
-from atmodist.synthetic import generate_archive
+from atmodist.fields.synthetic import generate_archive
 
 CALLS = "ATMODIST_TEST_CALLS"  # names a file to which every update writes, from any process
 

@@ -10,11 +10,11 @@ import pytest
 from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
 from evaluation import statistics
-from evaluation.configuration import EvaluationConfig
-from evaluation.report import write_report
-from evaluation.results import load_results
-from evaluation.runner import evaluate
-from evaluation.statistic import REFERENCE
+from evaluation.contract.configuration import EvaluationConfig
+from evaluation.contract.statistic import REFERENCE
+from evaluation.report.report import write_report
+from evaluation.running.results import load_results
+from evaluation.running.runner import evaluate
 from tests.evaluation.made_up import changed_archive, made_archive
 
 LEARNED = "learned_distance"  # needs a trained encoder; see its own tests

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.winds import vorticity_divergence
+from atmodist.files.constants import EARTH_RADIUS
 
 GLOBAL_GRIDS = {
     "regular 181x360": make_grid("regular", 181),

@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.grid import Grid, make_grid
+from atmodist.files.constants import EARTH_RADIUS
 
 GRID = make_grid("regular", 19)  # 10 degrees
 START = np.datetime64("2020-01-01T00", "s")

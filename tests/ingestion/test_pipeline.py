@@ -17,11 +17,11 @@ from atmodist.fields import archive_writer
 from atmodist.fields.archive import Archive
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.winds import vorticity_divergence
+from atmodist.files.outputs import read_json
 from atmodist.ingestion import pipeline
 from atmodist.ingestion.pipeline import IngestConfig, ingest
 from atmodist.ingestion.step import crop_grid
 from atmodist.ingestion.workers import make_steps
-from atmodist.outputs import read_json
 from tests.ingestion.made_files import (
     GRID,
     HTML,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from atmodist.learning.networks import encoder
-from atmodist.samples.normalization import Normalization
+from atmodist.fields.normalization import Normalization
+from atmodist.pretext.networks import encoder
 
 CHANNELS = ("divergence", "vorticity")
 

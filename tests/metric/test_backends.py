@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from atmodist.fields.grid import make_grid
-from atmodist.learning.saving import save_network
+from atmodist.files.outputs import write_json
 from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.extent import Extent
 from atmodist.metric.lag_curve import LagCurve
 from atmodist.metric.weights import weights_digest
-from atmodist.outputs import write_json
+from atmodist.training.saving import save_network
 from tests.backends import needs, run_under
 from tests.metric.encoders import made_encoder, made_fields, made_normalization
 

@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist import ContentLoss
-from atmodist.learning.saving import save_network
-from atmodist.outputs import write_json
+from atmodist.files.outputs import write_json
+from atmodist.training.saving import save_network
 from tests.metric.encoders import made_encoder, made_normalization
 
 

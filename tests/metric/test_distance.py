@@ -15,13 +15,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from atmodist import load_metric
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.learning.saving import save_network
+from atmodist.files.outputs import write_json
 from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.distance import Metric
 from atmodist.metric.extent import Extent
 from atmodist.metric.features import StageFeatures
 from atmodist.metric.lag_curve import LagCurve
-from atmodist.outputs import write_json
+from atmodist.training.saving import save_network
 from tests.metric.encoders import CHANNELS, made_encoder, made_fields, made_normalization
 
 GRID = make_grid("regular", 17, 32)

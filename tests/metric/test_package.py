@@ -11,12 +11,12 @@ from numpy.testing import assert_array_equal
 
 from atmodist import load_metric
 from atmodist.fields.grid import make_grid
-from atmodist.learning.saving import save_network
+from atmodist.files.outputs import read_json, write_json
 from atmodist.metric import package
 from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.lag_curve import LagCurve
 from atmodist.metric.package import load_package, save_package
-from atmodist.outputs import read_json, write_json
+from atmodist.training.saving import save_network
 from tests.metric.encoders import made_encoder, made_fields, made_normalization
 
 GRID = make_grid("regular", 17, 32)

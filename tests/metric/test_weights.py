@@ -1,5 +1,5 @@
-from atmodist.learning.saving import load_network, save_network
 from atmodist.metric.weights import weights_digest
+from atmodist.training.saving import load_network, save_network
 from tests.metric.encoders import made_encoder
 
 

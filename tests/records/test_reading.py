@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_array_equal
 
+from atmodist.pairs.pair_records import BARE_SPLIT, open_records
 from atmodist.records.example import FRAME_OVERHEAD
-from atmodist.records.files import DamagedShardError
+from atmodist.records.frames import DamagedShardError
 from atmodist.records.reading import naming_damage, read_pairs
-from atmodist.records.record_set import BARE_SPLIT, open_records
-from tests.learning.sources import relabelled
-from tests.records.test_record_set import (
+from tests.pretext.sources import relabelled
+from tests.pairs.test_pair_records import (
     MAX_LABEL,
     SHAPE,
     framed_pair,

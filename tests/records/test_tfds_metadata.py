@@ -3,9 +3,9 @@ import json
 import pytest
 from numpy.testing import assert_array_equal
 
-from atmodist.records.record_set import SIDECAR
+from atmodist.pairs.pair_records import SIDECAR
 from atmodist.records.tfds_metadata import write_tfds_metadata
-from tests.records.test_record_set import make_records, patches
+from tests.pairs.test_pair_records import make_records, patches
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 
 SOURCE = Path(__file__).parents[2] / "tools" / "held_suarez_climate.py"
 

@@ -173,8 +173,8 @@ def test_explicit_padding_that_equals_same_is_understood(tool, files):
 
 
 def test_the_command_makes_a_folder_that_can_be_used(tool, files, tmp_path, capsys):
-    from atmodist.learning.saving import load_network
-    from tests.learning.sources import normalization
+    from atmodist.training.saving import load_network
+    from tests.pretext.sources import normalization
 
     normalization().save(tmp_path / "normalization.json")
     arguments = [str(path) for path in files] + ["--output", str(tmp_path / "out")]

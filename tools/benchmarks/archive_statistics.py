@@ -24,7 +24,7 @@ from common import machine, print_table
 from sampling import make_archive
 
 from atmodist.fields.archive import Archive
-from atmodist.samples.statistics import compute_statistics
+from atmodist.fields.statistics import compute_statistics
 
 RUN = "import sys; from atmodist.cli.statistics import main; sys.exit(main(sys.argv[1:]))"
 

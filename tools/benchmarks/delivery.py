@@ -18,9 +18,9 @@ from pathlib import Path
 from common import machine, print_table
 from sampling import make_archive
 
-from atmodist.records.record_set import RecordSet, open_records
-from atmodist.samples.configuration import PairSamplerConfig
-from atmodist.samples.sampling import write_pairs
+from atmodist.pairs.configuration import PairSamplerConfig
+from atmodist.pairs.pair_records import RecordSet, open_records
+from atmodist.pairs.sampling import write_pairs
 
 SHAPE = (160, 160, 2)
 NUM_CLASSES = 31
@@ -108,9 +108,9 @@ def training_step(batch_size: int):
     """A step of the reference network on a batch that stays in memory."""
     import tensorflow as tf
 
-    from atmodist.learning.configuration import TrainingConfig
-    from atmodist.learning.optimization import Optimization
-    from atmodist.learning.tasks.temporal_distance import TemporalDistance
+    from atmodist.pretext.configuration import TrainingConfig
+    from atmodist.pretext.optimization import Optimization
+    from atmodist.pretext.tasks.temporal_distance import TemporalDistance
 
     config = TrainingConfig(records=Path("unused"), architecture="resnet-small").resolved()
     task = TemporalDistance(config, SHAPE, NUM_CLASSES)

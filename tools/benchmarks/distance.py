@@ -103,11 +103,11 @@ def memory(case: Callable[[], object]) -> dict[str, int]:
 def make_cases(name: str, options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     """What is to be compared, on one grid."""
     from atmodist.fields.grid import make_grid
-    from atmodist.learning.networks import encoder
+    from atmodist.fields.normalization import Normalization
     from atmodist.metric.distance import Metric
     from atmodist.metric.features import StageFeatures
     from atmodist.metric.receptive_field import adapted
-    from atmodist.samples.normalization import Normalization
+    from atmodist.pretext.networks import encoder
 
     ones = np.ones(2)
     normalization = Normalization(

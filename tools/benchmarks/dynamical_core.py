@@ -163,9 +163,9 @@ def our_steps(name: str, truncation: int, levels: int) -> Callable[[int], None]:
     import numpy as np
 
     from dynamics.cases import held_suarez
-    from dynamics.filters import hyperdiffusion
     from dynamics.integrators import SIL3
-    from dynamics.spherical_harmonics import SphericalHarmonics
+    from dynamics.spectral.filters import hyperdiffusion
+    from dynamics.spectral.spherical_harmonics import SphericalHarmonics
     from dynamics.vertical import SigmaLevels
 
     sphere = SphericalHarmonics(truncation, radius=held_suarez.CONSTANTS.radius)

@@ -79,14 +79,14 @@ def make_cases(
     name: str, folder: Path, options: argparse.Namespace
 ) -> dict[str, Callable[[], object]]:
     """What is to be compared, on one grid, with an archive in `folder`."""
+    from atmodist.embedding.embed import embed_archive
     from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
     from atmodist.fields.archive_writer import ArchiveWriter
     from atmodist.fields.grid import make_grid
-    from atmodist.learning.networks import encoder
-    from atmodist.metric.embedding import embed_archive
+    from atmodist.fields.normalization import Normalization
     from atmodist.metric.features import StageFeatures
     from atmodist.metric.receptive_field import adapted
-    from atmodist.samples.normalization import Normalization
+    from atmodist.pretext.networks import encoder
 
     ones = np.ones(2)
     normalization = Normalization(

@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 from common import machine, print_table
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
-from evaluation import spherical
-from evaluation.spherical import analysis, degrees, power_per_degree
-from evaluation.statistic import GLOBE, Region, Sample, Setting
+from atmodist.files.constants import EARTH_RADIUS
+from evaluation.contract.statistic import GLOBE, Region, Sample, Setting
+from evaluation.numerics import spherical
+from evaluation.numerics.spherical import analysis, degrees, power_per_degree
 from evaluation.statistics import kinetic_energy, power_spectrum, semivariogram
 
 LAGS = np.array([50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0])  # km

@@ -24,8 +24,8 @@ from common import machine, print_table
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import make_grid
-from atmodist.records.record_set import RecordSet
-from atmodist.samples.statistics import compute_statistics
+from atmodist.fields.statistics import compute_statistics
+from atmodist.pairs.pair_records import RecordSet
 
 PATCHES_PER_STEP, MAX_LABEL = 20, 31
 

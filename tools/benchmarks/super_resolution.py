@@ -102,7 +102,7 @@ def our_step(kind: str, batch_size: int, threads: int) -> Step:
     """Returns a step of `phire-train`."""
     import tensorflow as tf
 
-    from atmodist.learning.phases import Phase
+    from atmodist.training.phases import Phase
     from srgan.losses.combination import make_content_loss
     from srgan.networks.discriminator import discriminator
     from srgan.networks.generator import generator

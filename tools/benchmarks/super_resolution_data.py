@@ -20,7 +20,7 @@ from common import machine, print_table
 from sampling import make_archive, read_all, timed
 
 from atmodist.fields.archive import Archive
-from atmodist.samples.statistics import compute_statistics
+from atmodist.fields.statistics import compute_statistics
 from srgan.samples.record_set import PatchRecords
 
 SCRIPT = "import sys; from srgan.cli.phire_data import main; sys.exit(main())"

@@ -67,10 +67,10 @@ def measure(rows: int, gigabytes: float, repeats: int) -> dict[str, object]:
     import numpy as np
 
     from atmodist.fields.grid import make_grid
-    from atmodist.samples.normalization import Normalization
-    from srgan.inference.facts import GeneratorFacts
-    from srgan.inference.generator import Generator
-    from srgan.inference.tiles import tiles
+    from atmodist.fields.normalization import Normalization
+    from srgan.generators.facts import GeneratorFacts
+    from srgan.generators.generator import Generator
+    from srgan.generators.tiles import tiles
     from srgan.networks.generator import generator, receptive_radius
 
     channels, ones = ("divergence", "vorticity"), np.ones(2)

@@ -102,9 +102,9 @@ def tensorflow_steps(
     """Returns a step of each of our contenders."""
     import tensorflow as tf
 
-    from atmodist.learning import optimization
-    from atmodist.learning.configuration import TrainingConfig
-    from atmodist.learning.tasks.temporal_distance import TemporalDistance
+    from atmodist.pretext import optimization
+    from atmodist.pretext.configuration import TrainingConfig
+    from atmodist.pretext.tasks.temporal_distance import TemporalDistance
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)

@@ -52,9 +52,9 @@ def main() -> None:
 
 def make_records(folder: Path, num_pairs: int) -> Path:
     """Writes at least so many pairs for training, cut from made-up fields."""
-    from atmodist.samples.configuration import PairSamplerConfig
-    from atmodist.samples.sampling import write_pairs
-    from atmodist.synthetic import generate_archive
+    from atmodist.fields.synthetic import generate_archive
+    from atmodist.pairs.configuration import PairSamplerConfig
+    from atmodist.pairs.sampling import write_pairs
 
     archive = folder / "archive.h5"
     generate_archive(archive, num_steps=200, num_rows=SIZE + 32, compression="none")
@@ -72,9 +72,9 @@ def make_records(folder: Path, num_pairs: int) -> Path:
 
 def measure(records: Path, output: Path, steps: int, options: argparse.Namespace) -> dict[str, Any]:
     """Runs the loop, with the bare steps in its pauses."""
-    from atmodist.learning.configuration import TrainingConfig
-    from atmodist.learning.optimization import Optimization
-    from atmodist.learning.training import TrainingRun
+    from atmodist.pretext.configuration import TrainingConfig
+    from atmodist.pretext.optimization import Optimization
+    from atmodist.pretext.training import TrainingRun
 
     config = TrainingConfig(
         records=records,

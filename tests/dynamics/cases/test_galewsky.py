@@ -6,9 +6,9 @@ import tensorflow as tf
 from numpy.testing import assert_allclose
 
 from dynamics.cases import galewsky
-from dynamics.filters import hyperdiffusion
 from dynamics.integrators import imex_rk_sil3, with_filters
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.filters import hyperdiffusion
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 
 DAY = 86400.0
 RADIUS = galewsky.CONSTANTS.radius

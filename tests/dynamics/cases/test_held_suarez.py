@@ -4,7 +4,7 @@ from keras import ops
 from numpy.testing import assert_allclose
 
 from dynamics.cases import held_suarez as case
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 from tests.dynamics.primitive_states import Runner, largest
 

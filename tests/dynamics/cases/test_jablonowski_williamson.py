@@ -5,8 +5,8 @@ from keras import ops
 from numpy.testing import assert_allclose
 
 from dynamics.cases import jablonowski_williamson as case
-from dynamics.filters import hyperdiffusion
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.filters import hyperdiffusion
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 from tests.dynamics.primitive_states import Runner, largest
 

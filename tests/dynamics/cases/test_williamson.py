@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 from dynamics.cases import williamson
 from dynamics.integrators import imex_rk_sil3
-from dynamics.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 
 DAY = 86400.0
 RADIUS = williamson.CONSTANTS.radius

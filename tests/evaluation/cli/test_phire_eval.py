@@ -1,18 +1,18 @@
 import pytest
 import yaml
 
-from atmodist.outputs import read_json
+from atmodist.files.outputs import read_json
 from evaluation.cli.phire_eval import gathered, main
-from evaluation.results import load_results
+from evaluation.running.results import load_results
 from evaluation.statistics import known
 from tests.evaluation.made_up import STATISTICS, changed_archive, made_archive
 
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    monkeypatch.setattr("evaluation.runner.known", lambda: STATISTICS)
+    monkeypatch.setattr("evaluation.running.runner.known", lambda: STATISTICS)
     monkeypatch.setattr(
-        "evaluation.report.write_report", lambda results, **_: results.folder / "report.html"
+        "evaluation.report.report.write_report", lambda results, **_: results.folder / "report.html"
     )
     truth = made_archive(tmp_path / "truth.h5", num_steps=6)
     changed_archive(truth, tmp_path / "half.h5", lambda field: field / 2)

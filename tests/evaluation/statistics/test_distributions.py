@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from evaluation.histograms import Histogram
+from evaluation.numerics.histograms import Histogram
 from evaluation.statistics.distributions import STATISTIC, AsinhAxis, kernel_density
 from tests.evaluation.fields import accumulate, blurred, in_parts, joined, random_fields, setting
 

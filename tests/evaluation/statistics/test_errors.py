@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from evaluation.averages import windows
+from evaluation.numerics.averages import windows
 from evaluation.statistics.errors import NAMES, STATISTIC, area_errors
 from tests.evaluation.fields import accumulate, blurred, in_parts, joined, random_fields, setting
 

@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from atmodist.fields.grid import Grid, make_grid
-from evaluation.spherical import analysis
+from evaluation.numerics.spherical import analysis
 from evaluation.statistics.exceedance import STATISTIC, box_mean, without_large_scales
 from tests.evaluation.fields import accumulate, blurred, in_parts, joined, random_fields, setting
 

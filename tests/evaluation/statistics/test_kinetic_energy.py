@@ -2,12 +2,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid, make_grid
-from evaluation import plotting
-from evaluation.spherical import analysis, degrees, power_per_degree, random_modal, synthesis
-from evaluation.statistic import GLOBE, REFERENCE, Sample, Setting
+from atmodist.files.constants import EARTH_RADIUS
+from evaluation.contract.statistic import GLOBE, REFERENCE, Sample, Setting
+from evaluation.drawing import plotting
+from evaluation.numerics.spherical import (
+    analysis,
+    degrees,
+    power_per_degree,
+    random_modal,
+    synthesis,
+)
 from evaluation.statistics.kinetic_energy import STATISTIC, energy_spectrum, wind_channels
 
 GRIDS = {

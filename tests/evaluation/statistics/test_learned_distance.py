@@ -5,12 +5,12 @@ from scipy.ndimage import gaussian_filter
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import make_grid
-from atmodist.learning.saving import save_network
+from atmodist.files.outputs import write_json
 from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.extent import Extent
 from atmodist.metric.lag_curve import LagCurve
-from atmodist.outputs import write_json
-from evaluation.statistic import GLOBE, Region, Sample, Setting
+from atmodist.training.saving import save_network
+from evaluation.contract.statistic import GLOBE, Region, Sample, Setting
 from evaluation.statistics import learned_distance, projections
 from evaluation.statistics.learned_distance import STATISTIC, FeatureStore, cell_shares, loaded
 from tests.metric.encoders import made_encoder, made_fields, made_normalization

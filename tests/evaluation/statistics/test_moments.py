@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from evaluation.averages import windows
+from evaluation.numerics.averages import windows
 from evaluation.statistics.moments import (
     NAMES,
     STATISTIC,

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
-from evaluation import plotting
-from evaluation.spherical import degrees, random_modal, synthesis
-from evaluation.statistic import GLOBE, REFERENCE, Region, Sample, Setting
+from atmodist.files.constants import EARTH_RADIUS
+from evaluation.contract.statistic import GLOBE, REFERENCE, Region, Sample, Setting
+from evaluation.drawing import plotting
+from evaluation.numerics.spherical import degrees, random_modal, synthesis
 from evaluation.statistics.power_spectrum import STATISTIC
 
 CHANNELS = (DIVERGENCE, VORTICITY)
@@ -106,7 +106,7 @@ def test_parts_merge_to_the_whole(truth):
 
 
 def test_the_reference_by_itself_is_transformed_once(truth, monkeypatch):
-    from evaluation import spherical
+    from evaluation.numerics import spherical
 
     calls = []
     analysis = spherical.analysis

@@ -3,12 +3,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import eval_legendre
 
-from atmodist.constants import EARTH_RADIUS
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
-from evaluation import plotting
-from evaluation.spherical import power_per_degree, random_modal, synthesis
-from evaluation.statistic import GLOBE, REFERENCE, Region, Sample, Setting
+from atmodist.files.constants import EARTH_RADIUS
+from evaluation.contract.statistic import GLOBE, REFERENCE, Region, Sample, Setting
+from evaluation.drawing import plotting
+from evaluation.numerics.spherical import power_per_degree, random_modal, synthesis
 from evaluation.statistics.semivariogram import (
     STATISTIC,
     draw_pairs,

@@ -4,9 +4,9 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from atmodist.fields.grid import Grid, make_grid
-from evaluation.cities import cities, unit_vectors
-from evaluation.paired import station_tests
-from evaluation.statistic import Sample
+from evaluation.contract.cities import cities, unit_vectors
+from evaluation.contract.statistic import Sample
+from evaluation.significance.station_tests import station_tests
 from evaluation.statistics.stations import BOXES, STATISTIC, box_points, series_distance
 from tests.evaluation.fields import accumulate, blurred, in_parts, joined, random_fields, setting
 

@@ -6,8 +6,8 @@ from scipy.ndimage import gaussian_filter
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.metric.pixel_measures import ssim
-from evaluation.averages import windows
-from evaluation.statistic import GLOBE, Region, Sample, Setting
+from evaluation.contract.statistic import GLOBE, Region, Sample, Setting
+from evaluation.numerics.averages import windows
 from evaluation.statistics.structure import (
     STATISTIC,
     area_quantiles,

@@ -1,9 +1,9 @@
 import pytest
 
 from atmodist.fields.grid import make_grid
-from atmodist.samples import production
+from atmodist.records import making
 from srgan.cli.phire_data import main
-from tests.samples.archives import hourly, write_archive
+from tests.pairs.archives import hourly, write_archive
 
 OPTIONS = ("--patch_shape", "[8,12]", "--patches_per_step", "5", "--gap", "3", "--workers", "1")
 
@@ -16,7 +16,7 @@ def archive(tmp_path):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(production, "write_tfds_metadata", lambda records: None)
+    monkeypatch.setattr(making, "write_tfds_metadata", lambda records: None)
 
 
 def test_it_says_what_was_made_and_what_to_run_next(archive, tmp_path, capsys):

@@ -10,13 +10,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive, Channel
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import make_grid
-from atmodist.outputs import read_json, write_json
+from atmodist.files.outputs import read_json, write_json
 from srgan.cli.phire_infer import main
-from srgan.degradation import coarse_grid, coarsen
-from srgan.package import load_generator, write_generator
+from srgan.generators.package import load_generator, write_generator
+from srgan.restoration.degradation import coarse_grid, coarsen
 from tests.metric.encoders import made_normalization
-from tests.samples.archives import hourly, write_archive
-from tests.srgan.generators import made_facts, made_network
+from tests.pairs.archives import hourly, write_archive
+from tests.srgan.generators.examples import made_facts, made_network
 
 HEAVY = ("tensorflow", "keras", "pyshtools", "matplotlib", "xarray", "dask")
 HIGH = make_grid("regular", 25, 48)

@@ -6,8 +6,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from atmodist import ContentLoss
-from atmodist.learning.saving import save_network
-from atmodist.outputs import write_json
+from atmodist.files.outputs import write_json
+from atmodist.training.saving import save_network
 from srgan.losses.combination import content_loss, make_content_loss, parse_content
 from srgan.losses.spectral import SpectralLoss
 from tests.metric.encoders import made_encoder, made_normalization

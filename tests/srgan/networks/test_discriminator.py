@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.learning.saving import load_network, save_network
+from atmodist.training.saving import load_network, save_network
 from srgan.networks.discriminator import STRIDE, discriminator
 
 

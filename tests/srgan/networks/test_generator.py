@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.learning.saving import load_network, save_network
+from atmodist.training.saving import load_network, save_network
 from srgan.networks.generator import generator, receptive_radius
 from tests.metric.encoders import made_normalization
 
@@ -176,7 +176,7 @@ import sys
 import keras
 import numpy as np
 import srgan.networks.layers  # registers them
-from atmodist.learning.saving import load_network
+from atmodist.training.saving import load_network
 
 folder, backend = sys.argv[1:]
 assert keras.backend.backend() == backend

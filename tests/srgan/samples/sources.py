@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from atmodist.fields.grid import make_grid
-from atmodist.records.files import shard_name
+from atmodist.fields.normalization import Normalization
+from atmodist.records.frames import shard_name
+from atmodist.records.record_set import records_folder
 from atmodist.records.shard import Shard
-from atmodist.records.sharded import records_folder
-from atmodist.samples.normalization import Normalization
 from srgan.samples.format import encode_patch
 from srgan.samples.record_set import PatchRecords
 from srgan.samples.static import read_static, save_grid

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.records.files import DamagedShardError, read_payloads
-from atmodist.records.record_set import RecordSet
+from atmodist.pairs.pair_records import RecordSet
+from atmodist.records.frames import DamagedShardError, read_payloads
 from srgan.samples.format import decode_patches
 from srgan.samples.reading import open_patches
 from srgan.samples.record_set import PatchRecords

@@ -1,6 +1,6 @@
 import pytest
 
-from atmodist.outputs import read_json, write_json
+from atmodist.files.outputs import read_json, write_json
 from srgan.samples.record_set import PatchRecords, open_patch_records
 from tests.srgan.samples.sources import write_records
 

@@ -15,17 +15,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive, Channel
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.outputs import read_json
-from atmodist.records.files import read_payloads
-from atmodist.samples import production
-from atmodist.samples.normalization import Normalization
-from srgan.degradation import coarse_grid, coarsen
+from atmodist.fields.normalization import Normalization
+from atmodist.files.outputs import read_json
+from atmodist.records import making
+from atmodist.records.frames import read_payloads
+from srgan.restoration.degradation import coarse_grid, coarsen
 from srgan.samples.configuration import PatchSamplerConfig
 from srgan.samples.format import decode_patches
 from srgan.samples.reading import open_patches
 from srgan.samples.record_set import PatchRecords
 from srgan.samples.sampling import sample_patches
-from tests.samples.archives import STEP, hourly, shard_digests, write_archive
+from tests.pairs.archives import STEP, hourly, shard_digests, write_archive
 
 GRID = make_grid("regular", 25)  # both poles, and 25 rows are no multiple of 4
 NUM_STEPS = 30
@@ -59,7 +59,7 @@ def configure(archive):
 @pytest.fixture
 def quick(monkeypatch):
     """Leaves out the metadata of TensorFlow Datasets: they take TensorFlow, and some time."""
-    monkeypatch.setattr(production, "write_tfds_metadata", lambda records: None)
+    monkeypatch.setattr(making, "write_tfds_metadata", lambda records: None)
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(configure, tmp_path, arc
     path = write_archive(tmp_path / "long.h5", seconds=hourly(400), grid=GRID)
     settings = {"archive": str(path), "patches_per_step": 60, "workers": 2}
     killed, once = (configure(tmp_path / n, **settings) for n in ("killed", "once"))
-    journal = killed.folder.with_name(f".{killed.version}.partial") / production.JOURNAL
+    journal = killed.folder.with_name(f".{killed.version}.partial") / making.JOURNAL
     process = multiprocessing.get_context("spawn").Process(target=sample_patches, args=(killed,))
     process.start()
     while not journal.exists() or journal.stat().st_size < 8 * 20:
@@ -224,7 +224,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(configure, tmp_path, arc
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    done = len(production.read_journal(journal))
+    done = len(making.read_journal(journal))
     assert 0 < done < 350
     sample_patches(killed)
     sample_patches(once)
@@ -323,7 +323,7 @@ def test_missing_values_are_named(configure, archive, tmp_path, quick, side):
         file["data"][1, 5, ::2] = np.nan
     normalization = tmp_path / "n.json"
     with Archive(archive) as opened:
-        production.compute_statistics(opened).normalization.save(normalization)
+        making.compute_statistics(opened).normalization.save(normalization)
     config = configure(
         tmp_path,
         archive=str(paths["archive"]),

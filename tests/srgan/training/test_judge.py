@@ -1,6 +1,6 @@
 import pytest
 
-from atmodist.learning.phases import Phase
+from atmodist.training.phases import Phase
 from srgan.training.losses import ADVERSARIAL, PRETRAINING
 from srgan.training.run import GeneratorRun
 from tests.srgan.training.sources import write_records

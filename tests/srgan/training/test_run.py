@@ -13,10 +13,10 @@ import pytest
 
 import srgan
 from atmodist.fields.grid import make_grid
-from atmodist.learning import checkpoints
-from atmodist.learning.loop import TrainingDivergedError
-from atmodist.learning.saving import load_network, save_network
-from atmodist.outputs import read_json, write_json
+from atmodist.files.outputs import read_json, write_json
+from atmodist.training import checkpoints
+from atmodist.training.loop import TrainingDivergedError
+from atmodist.training.saving import load_network, save_network
 from srgan.training.configuration import GeneratorTrainingConfig
 from srgan.training.run import GeneratorRun, train
 from srgan.training.step import GeneratorTraining

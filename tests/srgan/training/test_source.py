@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atmodist.records.files import read_payloads
+from atmodist.records.frames import read_payloads
 from srgan.samples.format import decode_patches
 from srgan.training.configuration import GeneratorTrainingConfig
 from srgan.training.source import PatchSource

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from atmodist.learning.saving import save_network
+from atmodist.training.saving import save_network
 from srgan.networks.generator import generator
 from srgan.training.start import take_weights
 from tests.srgan.training.sources import NORMALIZATION, OTHER

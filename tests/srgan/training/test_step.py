@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from atmodist.learning.phases import Phase
+from atmodist.training.phases import Phase
 from srgan.losses.adversarial import discriminator_loss, generator_loss
 from srgan.losses.combination import make_content_loss
 from srgan.losses.consistency import ConsistencyPenalty
@@ -14,7 +14,7 @@ from srgan.networks.generator import generator
 from srgan.training.configuration import GeneratorTrainingConfig
 from srgan.training.losses import ADVERSARIAL, PRETRAINING, Losses
 from srgan.training.step import GeneratorTraining
-from tests.learning.cluster import finish, start
+from tests.training.cluster import finish, start
 
 NETWORK = {"filters": 4, "blocks": 1}
 CONVOLUTIONS = 6  # of that generator: stem, two of a block, middle, upsampling, high
@@ -246,7 +246,7 @@ import numpy as np
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from atmodist.learning.devices import Devices
+from atmodist.training.devices import Devices
 from srgan.losses.consistency import ConsistencyPenalty
 from srgan.training.step import ADVERSARIAL, PRETRAINING
 from tests.srgan.training.test_step import QUIET, batch, take, training

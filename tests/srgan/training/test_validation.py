@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from srgan.degradation import coarsen
 from srgan.losses.combination import make_content_loss
 from srgan.losses.consistency import ConsistencyPenalty
 from srgan.losses.spectral import SpectralLoss
+from srgan.restoration.degradation import coarsen
 from srgan.training.losses import ADVERSARIAL, PRETRAINING, Losses
 from srgan.training.validation import PatchScores, bicubic
 from tests.srgan.training.sources import NORMALIZATION

@@ -1,0 +1,1 @@
+"""Calibration of a trained encoder: what its distances mean, and how they compare."""

@@ -1,0 +1,1 @@
+"""Features of archives, and what can be read from them."""

@@ -1,0 +1,275 @@
+"""Fields with names, units and coordinates (xarray), for the metric.
+
+Axes are found by their CF attributes and usual names; latitudes may run either way, longitudes
+start anywhere, channels come in any order. Values are turned as the metric needs them only when
+they are computed, so that chunked (dask) arrays stay lazy.
+"""
+
+import re
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from atmodist.fields.archive import DIVERGENCE, VORTICITY
+from atmodist.fields.grid import Grid
+from atmodist.fields.normalization import Normalization
+from atmodist.ingestion.recognition import Orientation
+
+CHANNEL = "channel"
+_STANDARD_NAMES = {c.name: c.standard_name for c in (DIVERGENCE, VORTICITY)}
+_CORE = ("__channel", "__latitude", "__longitude")  # dimensions while they are without coordinates
+_AXES = {
+    "latitude": (("latitude", "lat"), ("degrees_n", "degree_n")),
+    "longitude": (("longitude", "lon"), ("degrees_e", "degree_e")),
+}
+
+
+def is_labelled(x: Any) -> bool:
+    """Whether this is an xarray object; does not import xarray."""
+    return type(x).__module__.split(".")[0] == "xarray"
+
+
+@dataclass(frozen=True)
+class LabelledFields:
+    """Fields whose axes are known.
+
+    Attributes:
+        array: (..., channel, latitude, longitude), channels in order, axes as in the file.
+        orientation: How to turn latitude and longitude.
+    """
+
+    array: Any
+    orientation: Orientation
+
+    @property
+    def grid(self) -> Grid:
+        """The points after turning."""
+        return self.orientation.grid
+
+    @property
+    def bare(self) -> Any:
+        """The array with private names for its last axes, and without their coordinates."""
+        dims = self.array.dims[-3:]
+        own = [name for name, c in self.array.coords.items() if set(c.dims) & set(dims)]
+        renamed = self.array.drop_vars(own).rename(dict(zip(dims, _CORE, strict=True)))
+        # A field is encoded whole; only leading axes may be cut into chunks.
+        return renamed.chunk(dict.fromkeys(_CORE, -1)) if renamed.chunks is not None else renamed
+
+
+def recognised(x: Any, normalization: Normalization) -> LabelledFields:
+    """Finds axes and channels of a DataArray or Dataset.
+
+    Raises:
+        ValueError: If an axis or channel is missing, or units differ from the normalisation's.
+    """
+    import xarray as xr
+
+    array = _from_dataset(x, normalization) if isinstance(x, xr.Dataset) else x
+    array = _with_channels(array, normalization)
+    rows, columns = (_dimension(array, axis) for axis in ("latitude", "longitude"))
+    try:
+        orientation = Orientation(array[rows].values, array[columns].values)
+        orientation.grid  # noqa: B018  raises if these are no coordinates
+    except ValueError as error:
+        raise ValueError(f"the coordinates {rows} and {columns} make no grid: {error}") from None
+    return LabelledFields(array.transpose(..., CHANNEL, rows, columns), orientation)
+
+
+def apply(
+    function: Callable[[np.ndarray, np.ndarray, Grid], np.ndarray],
+    a: Any,
+    b: Any,
+    normalization: Normalization,
+    *,
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = (),
+    on_grid: bool = False,
+    meet: Callable[[Grid], None] | None = None,
+    attributes: Mapping[str, str],
+) -> Any:
+    """Applies a function of two arrays (..., channel, latitude, longitude) and their grid.
+
+    Args:
+        function: Returns the broadcast leading axes, then those of `extra`, then, if `on_grid`,
+            latitude and longitude.
+        a: A DataArray or Dataset.
+        b: The same, on the same grid.
+        normalization: Whose channels and units they must have.
+        extra: Names and labels of axes that the function adds.
+        on_grid: Whether results lie on the grid; they get the coordinates of `a`.
+        meet: Called with the grid, before anything is computed.
+        attributes: Of the result.
+
+    Returns:
+        A DataArray with the coordinates of the leading axes; lazy if `a` or `b` is.
+    """
+    import xarray as xr
+
+    x, y = recognised(a, normalization), recognised(b, normalization)
+    if not x.grid.matches(y.grid):
+        raise ValueError(f"the fields lie on different grids: {x.grid} and {y.grid}")
+    if meet is not None:
+        meet(x.grid)
+
+    def block(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        turned = (x.orientation.apply(first), y.orientation.apply(second))
+        result = function(*turned, x.grid)
+        return turned_back(result, x.orientation) if on_grid else result
+
+    result = xr.apply_ufunc(
+        block,
+        x.bare,
+        y.bare,
+        input_core_dims=[list(_CORE), list(_CORE)],
+        output_core_dims=[[name for name, _ in extra] + (list(_CORE[1:]) if on_grid else [])],
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        dask_gufunc_kwargs={"output_sizes": {name: len(labels) for name, labels in extra}},
+        keep_attrs=False,
+    )
+    result = result.assign_coords({name: list(labels) for name, labels in extra})
+    if on_grid:
+        rows, columns = x.array.dims[-2:]
+        result = result.rename(dict(zip(_CORE[1:], (rows, columns), strict=True)))
+        result = result.assign_coords({dim: x.array[dim] for dim in (rows, columns)})
+    return result.rename("distance" if not on_grid else "contribution").assign_attrs(attributes)
+
+
+def named_results(
+    function: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+    values: Any,
+    names: Mapping[str, str],
+    **attributes: str,
+) -> Any:
+    """Applies a function with several results, in hours, to a DataArray.
+
+    Args:
+        function: From an array to as many of its shape as there are names.
+        values: The DataArray.
+        names: Of the results, and what each is in words.
+        **attributes: Of the Dataset.
+
+    Returns:
+        A Dataset of the results, lazy if `values` is.
+    """
+    import xarray as xr
+
+    results = xr.apply_ufunc(
+        function,
+        values,
+        output_core_dims=[[]] * len(names),
+        dask="parallelized",
+        output_dtypes=[np.float64] * len(names),
+        keep_attrs=False,
+    )
+    found = {
+        name: one.rename(name).assign_attrs(long_name=words, units="h")
+        for (name, words), one in zip(names.items(), results, strict=True)
+    }
+    return xr.Dataset(found, attrs=attributes)
+
+
+def turned_back(values: np.ndarray, orientation: Orientation) -> np.ndarray:
+    """Undoes `Orientation.apply` for (..., latitude, longitude)."""
+    shape = (len(orientation.latitude), len(orientation.longitude))
+    places = orientation.apply(np.arange(shape[0] * shape[1]).reshape(shape))
+    out = np.full((*values.shape[:-2], shape[0] * shape[1]), np.nan)
+    out[..., places.ravel()] = values.reshape(*values.shape[:-2], -1)
+    out = out.reshape(*values.shape[:-2], *shape)
+    if places.shape[1] < shape[1]:  # the last column is the first one again
+        longitude = np.asarray(orientation.longitude, np.float64)
+        dropped = set(range(shape[1])) - set((places[0] % shape[1]).tolist())
+        for column in dropped:
+            same = np.abs((longitude - longitude[column] + 180.0) % 360.0 - 180.0) < 1e-3
+            same[column] = False
+            out[..., column] = out[..., int(np.flatnonzero(same)[0])]
+    return out
+
+
+def _from_dataset(dataset: Any, normalization: Normalization) -> Any:
+    import xarray as xr
+
+    if "data" in dataset.data_vars and CHANNEL in dataset["data"].dims:
+        return dataset["data"]  # an archive
+    found = []
+    for channel, units in zip(normalization.channels, normalization.units, strict=True):
+        names = [
+            name
+            for name, variable in dataset.data_vars.items()
+            if str(name) == channel
+            or variable.attrs.get("standard_name", "") == _STANDARD_NAMES.get(channel, channel)
+        ]
+        if len(names) != 1:
+            present = ", ".join(map(str, dataset.data_vars)) or "nothing"
+            raise ValueError(
+                f"the dataset must have one variable {channel!r} (by its name or standard_name); "
+                f"it has {present}"
+            )
+        variable = dataset[names[0]]
+        require_units(channel, variable.attrs.get("units", ""), units)
+        found.append(variable.reset_coords(drop=True))
+    dim = xr.IndexVariable(CHANNEL, list(normalization.channels))
+    return xr.concat(found, dim=dim, combine_attrs="drop", coords="minimal", compat="override")
+
+
+def _with_channels(array: Any, normalization: Normalization) -> Any:
+    channels = normalization.channels
+    if CHANNEL not in array.dims:
+        if len(channels) != 1:
+            raise ValueError(
+                f"the DataArray needs a dimension {CHANNEL!r} for {channels}; it has "
+                f"{tuple(map(str, array.dims))}"
+            )
+        require_units(channels[0], array.attrs.get("units", ""), normalization.units[0])
+        return array.expand_dims({CHANNEL: list(channels)})
+    if CHANNEL in array.coords:
+        names = [str(name) for name in array[CHANNEL].values]
+        missing = [channel for channel in channels if channel not in names]
+        if missing:
+            raise ValueError(f"the field lacks {', '.join(missing)}; it has {', '.join(names)}")
+        array = array.isel({CHANNEL: [names.index(channel) for channel in channels]})
+    elif array.sizes[CHANNEL] != len(channels):
+        raise ValueError(
+            f"the field has {array.sizes[CHANNEL]} channels without names; the metric needs "
+            f"{len(channels)}: {channels}"
+        )
+    own = array.coords.get("channel_units")
+    for number, (channel, units) in enumerate(zip(channels, normalization.units, strict=True)):
+        given = str(own.values[number]) if own is not None else array.attrs.get("units", "")
+        require_units(channel, given, units)
+    return array
+
+
+def require_units(channel: str, given: str, expected: str) -> None:
+    """Raises `ValueError` if both units are known and differ in more than their spelling."""
+    if given and expected and _canonical(given) != _canonical(expected):
+        raise ValueError(
+            f"{channel} is in {given!r}, and {expected!r} is what is needed: convert it first"
+        )
+
+
+def _canonical(units: str) -> str:
+    text = re.sub(r"[\s*^._{}()]", "", str(units).lower()).replace("per", "/")
+    return re.sub(r"1?/([a-z]+)(\d*)", lambda m: f"{m[1]}-{m[2] or 1}", text)
+
+
+def _dimension(array: Any, axis: str) -> Hashable:
+    names, units = _AXES[axis]
+    found = []
+    for dim in array.dims:
+        if dim not in array.coords:
+            continue
+        attributes = {key: str(value).lower() for key, value in array[dim].attrs.items()}
+        if (
+            attributes.get("standard_name") == axis
+            or attributes.get("units", "").startswith(units)
+            or str(dim).lower() in names
+        ):
+            found.append(dim)
+    if len(found) != 1:
+        raise ValueError(
+            f"the field needs one {axis} dimension with coordinates; it has dimensions "
+            f"{tuple(map(str, array.dims))}"
+        )
+    return found[0]

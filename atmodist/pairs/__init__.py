@@ -1,0 +1,1 @@
+"""Pairs of patches of one place and two times: planned, drawn, encoded and read."""

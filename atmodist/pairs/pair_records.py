@@ -1,0 +1,75 @@
+"""Records of pairs of patches: what they have in common, and how a folder of them is opened."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from atmodist.pairs.pair_format import PAIR_FEATURES, decode_pair
+from atmodist.records.record_set import BARE_SPLIT, SIDECAR, ShardedRecords, records_folder
+from atmodist.records.shard import Shard, positive
+
+__all__ = ["BARE_SPLIT", "SIDECAR", "RecordSet", "Shard", "open_records", "records_folder"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordSet(ShardedRecords):
+    """Records of pairs of patches.
+
+    Attributes:
+        max_label: The largest temporal distance, in archive time steps.
+    """
+
+    kind: ClassVar[str] = "pairs"
+    command: ClassVar[str] = "rplearn-data"
+    task: ClassVar[str] = "rplearn"
+    description: ClassVar[str] = (
+        "Pairs of atmospheric fields; `label` is how many time steps they are apart."
+    )
+    feature_types = PAIR_FEATURES
+
+    max_label: int
+    features: tuple[str, ...] = tuple(PAIR_FEATURES)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> dict[str, Any]:
+        """The features of a pair; see `decode_pair`."""
+        return decode_pair(payload)
+
+    def check(self, record: dict[str, Any]) -> None:
+        """Checks shape and label of a pair."""
+        if record["patch1"].shape != self.shape:
+            raise ValueError(f"its shape is {record['patch1'].shape}, that of the set {self.shape}")
+        if not 1 <= record["label"] <= self.max_label:
+            raise ValueError(f"its label is {record['label']}, not in 1 to {self.max_label}")
+
+    @classmethod
+    def common_facts(cls, record: dict[str, Any]) -> dict[str, Any]:
+        """Shape and largest label, which each pair knows."""
+        rows, columns, channels = record["patch1"].shape
+        return {
+            "max_label": record["T_max"],
+            "patch_shape": (rows, columns),
+            "num_channels": channels,
+        }
+
+    @classmethod
+    def checked_content(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """The largest label."""
+        return {"max_label": positive("max_label", content["max_label"])}
+
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Both patches have one shape."""
+        return {"patch1": self.shape, "patch2": self.shape}
+
+
+def open_records(source: str | Path | Iterable[str | Path]) -> RecordSet:
+    """Opens a folder made by `rplearn-data`, or bare TFRecord files of pairs.
+
+    Args:
+        source: A folder with `records.json`; or a folder of `*.tfrecords` files, one such file, or
+            several, as the reference implementation writes them. `rplearn_train*.tfrecords` are
+            the split "train", `rplearn_eval*.tfrecords` are "evaluation",
+            `<dataset>-<split>.tfrecord-00000-of-00004` say it themselves; others form "all".
+    """
+    return RecordSet.open(source)

@@ -1,0 +1,1 @@
+"""Pretext training: encoders, the tasks that they learn from, and their training."""

@@ -1,1 +1,0 @@
-"""From archives to training samples: statistics, normalisation, and the sampling of pairs."""

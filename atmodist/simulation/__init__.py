@@ -1,1 +1,0 @@
-"""Archives of simulated atmospheres: `dynamics` steps, this writes."""

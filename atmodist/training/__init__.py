@@ -1,0 +1,1 @@
+"""The training of any network: steps, loop, phases, checkpoints, resuming, devices, logs."""

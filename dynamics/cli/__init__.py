@@ -1,0 +1,1 @@
+"""The commands of the numerical cores; each module parses, calls the library and reports."""

@@ -1,0 +1,1 @@
+"""Cases stepped through time, and archives of them."""

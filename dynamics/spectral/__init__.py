@@ -1,0 +1,1 @@
+"""The spectral core: equations stepped by spherical-harmonic transforms."""

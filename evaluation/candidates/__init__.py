@@ -1,0 +1,1 @@
+"""The fields that are judged, from files or made on the fly."""

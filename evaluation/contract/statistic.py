@@ -1,0 +1,206 @@
+"""What a statistic is to the runner and the report.
+
+A statistic is one module in `evaluation/statistics`, in three parts kept apart: a function of
+arrays with its formula; an accumulator that sees one time step after the other and merges with
+others, so that work can be spread; a function that draws its result. The module ends with a
+constant `STATISTIC`; nothing else has to know of it.
+
+Results are `xarray.Dataset`s. A variable whose dimensions are all among "time", "region" and
+"channel" is a number that goes to tables (averaged over time), to `metrics.json` and, where it has
+"time", to the tests of differences. Its attributes say what it is:
+
+    long_name, units    as CF has them; "1" for pure numbers
+    better              "lower", "higher", or "reference" if closer to the reference's own value is
+    main                for the few that belong into the report's first table, where in it, from 1
+                        for what says most; where a statistic marks none, its first one with
+                        `better` comes last
+    short_name          how that table calls it; by default by its long_name
+    at_least            name of the number that says at which share of times it is a lower bound
+
+Everything else (spectra, maps, histograms) has dimensions of its own, for NetCDF and figures.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+import numpy as np
+
+from atmodist.fields.archive import Channel
+from atmodist.fields.grid import Grid
+from atmodist.files.constants import EARTH_RADIUS
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+REFERENCE = "reference"  # the name under which the reference itself is described
+GLOBE = "globe"  # the name of the region that is the whole grid
+Need = Literal["sphere", "members", "encoder", "winds"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A window of latitudes and longitudes; it may cross the date line.
+
+    Attributes:
+        south, north: Degrees north.
+        west, east: Degrees east; west > east crosses the date line.
+    """
+
+    south: float
+    north: float
+    west: float
+    east: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all statistics of a run have in common.
+
+    Attributes:
+        grid: Of the reference; candidates have the same.
+        channels: Of all fields, in order.
+        regions: By name; `GLOBE`, the whole grid, comes first and is always there.
+        seed: Of whatever is drawn; all candidates share what is drawn.
+        radius: Of the sphere, m.
+        encoder: Folder or address of an encoder package, where one was given.
+        options: Settings of the statistic at hand, by name.
+    """
+
+    grid: Grid
+    channels: tuple[Channel, ...]
+    regions: Mapping[str, Region | None]
+    seed: int = 0
+    radius: float = EARTH_RADIUS
+    encoder: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def window(self, region: str) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of a region, west to east; all of them for the globe."""
+        bounds = self.regions[region]
+        if bounds is None:
+            return np.arange(self.grid.shape[0]), np.arange(self.grid.shape[1])
+        latitude = self.grid.latitude
+        rows = np.flatnonzero((latitude >= bounds.south) & (latitude <= bounds.north))
+        width = (bounds.east - bounds.west) % 360.0 or 360.0
+        east = (self.grid.longitude - bounds.west) % 360.0
+        columns = np.flatnonzero(east <= width)
+        return rows, columns[np.argsort(east[columns], kind="stable")]
+
+
+@dataclass(kw_only=True)
+class Sample:
+    """A candidate and the reference at one time; keeps what several statistics need.
+
+    Attributes:
+        candidate: Shape (channel, latitude, longitude), physical units. The mean of the members
+            where there are any.
+        reference: The same of the reference.
+        seconds: Since 1970-01-01.
+        members: (member, channel, latitude, longitude), or None.
+    """
+
+    setting: Setting
+    candidate: np.ndarray
+    reference: np.ndarray
+    seconds: int
+    members: np.ndarray | None = None
+
+    @cached_property
+    def modal(self) -> np.ndarray:
+        """Spherical-harmonic coefficients of the candidate; see `spherical.analysis`."""
+        from evaluation.numerics.spherical import analysis
+
+        return analysis(self.candidate, self.setting.grid)
+
+    @cached_property
+    def reference_modal(self) -> np.ndarray:
+        """The same of the reference."""
+        from evaluation.numerics.spherical import analysis
+
+        if self.candidate is self.reference:
+            return self.modal
+        return analysis(self.reference, self.setting.grid)
+
+    @cached_property
+    def gradient(self) -> np.ndarray:
+        """|∇ candidate| in the cells of the grid, per km; see `gradients.gradient_magnitude`."""
+        from evaluation.numerics.gradients import gradient_magnitude
+
+        return gradient_magnitude(self.candidate, self.setting.grid, self.setting.radius)
+
+    @cached_property
+    def reference_gradient(self) -> np.ndarray:
+        """The same of the reference."""
+        from evaluation.numerics.gradients import gradient_magnitude
+
+        if self.candidate is self.reference:
+            return self.gradient
+        return gradient_magnitude(self.reference, self.setting.grid, self.setting.radius)
+
+
+class Accumulator(Protocol):
+    """Sums over time steps, of one candidate."""
+
+    def update(self, sample: Sample) -> None:
+        """Adds a time step; steps of one accumulator come in time order."""
+
+    def merge(self, later: Self) -> None:
+        """Adds what another one has seen of the same candidate, later in time."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All it has summed, for `restore`."""
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes up what `arrays` returned."""
+
+    def result(self) -> "xr.Dataset":
+        """The statistic; see the module for what its variables say of themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure of the report.
+
+    Attributes:
+        name: Of its files, without suffix; unique within the statistic.
+        title: A short line above.
+        caption: What is to be seen, with units and how it was computed.
+        figure: Drawn, not saved.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: "Figure"
+
+
+class Statistic(Protocol):
+    """See the module.
+
+    Attributes:
+        name: As users type it; the name of the module.
+        title: Heading in the report.
+        needs: Without these it is left out, and the report says why.
+        of_reference: Whether it also describes the reference by itself.
+        default: Whether it runs if nobody asks for it.
+        version: Raised when the same input gives another result.
+    """
+
+    name: str
+    title: str
+    needs: frozenset[Need]
+    of_reference: bool
+    default: bool
+    version: int
+
+    def accumulator(self, setting: Setting) -> Accumulator:
+        """Starts to accumulate; `ValueError` names options that are wrong."""
+
+    def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
+        """Draws the results of all candidates, joined along a first dimension "candidate".
+
+        The reference, where it is described, is the candidate called `REFERENCE`.
+        """

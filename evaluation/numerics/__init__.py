@@ -1,0 +1,1 @@
+"""Numerics of fields on the sphere: means, gradients, histograms, spectra."""

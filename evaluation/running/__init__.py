@@ -1,0 +1,1 @@
+"""Running an evaluation: work, its progress, its results on disk."""

@@ -1,0 +1,1 @@
+"""Whether candidates really differ."""

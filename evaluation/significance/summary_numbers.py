@@ -1,0 +1,230 @@
+"""The numbers of an evaluation: means over time, and what can be said of differences.
+
+A variable of a result whose dimensions are all among time, region and channel is a number; where
+it has "time", its mean is told, and differences get intervals (`significance.uncertainty`). Two
+differences are told of a candidate c at each time t:
+
+    to the reference r     x_c(t) - x_r(t), where the statistic describes the reference as well
+    to the baseline b      x_c(t) - x_b(t); or |x_c(t) - x_r(t)| - |x_b(t) - x_r(t)| where closer
+                           to the reference is better
+
+A candidate is called better or worse than the baseline where the interval leaves out zero, else
+the two are called equal. Beside that stands the reference implementation's rule of 10 %.
+
+Numbers may be infinite (the PSNR of a perfect candidate is). Strict JSON has no infinity, so that
+`metrics.json` holds the words "Infinity" and "-Infinity", which `float` of Python, `Number` of
+JavaScript and `as.numeric` of R read as numbers; `metrics.csv` holds inf and -inf, as all of them
+write it. What is unknown is null there and empty here.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evaluation.contract.statistic import REFERENCE
+from evaluation.significance.station_tests import station_tests, ten_percent_rule
+from evaluation.significance.uncertainty import Difference, apart, difference, loss, mean_of_known
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Row = dict[str, Any]
+
+AXES = {"candidate", "time", "region", "channel"}
+NAMED = ("statistic", "variable", "long_name", "units", "better")
+COLUMNS = (
+    *NAMED, "candidate", "region", "channel", "value", "times",
+    "difference", "difference_low", "difference_high",
+    "baseline", "baseline_difference", "baseline_low", "baseline_high", "baseline_p",
+    "verdict", "ten_percent",
+    "stations", "stations_better", "stations_equal", "stations_worse", "sign_flip_p",
+)  # fmt: skip
+SURE = 0.05  # adjusted p-values below it are told as a verdict
+INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}  # in JSON
+VERDICTS = {-1: "better", 0: "equal", 1: "worse"}
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are drawn.
+
+    Attributes:
+        resamples: Number of draws.
+        seed: All differences of series of one length see the same draws.
+    """
+
+    resamples: int
+    seed: int
+
+    def of_mean(self, series: np.ndarray) -> "Difference | None":
+        """Interval and p-value of the mean of a series; None if it is too short to tell."""
+        zero = np.zeros_like(series)
+        found = difference(series, zero, seed=self.seed, num_resamples=self.resamples)
+        return None if math.isnan(found.low) else found
+
+
+def numbers(name: str, dataset: "xr.Dataset", baseline: str, bootstrap: Bootstrap) -> list[Row]:
+    """All numbers of a statistic.
+
+    Args:
+        name: Of the statistic.
+        dataset: Results of all candidates, along "candidate".
+        baseline: The candidate that others are compared with.
+        bootstrap: For intervals of differences.
+    """
+    rows: list[Row] = []
+    for variable, array in dataset.data_vars.items():
+        dims = set(map(str, array.dims))
+        if "candidate" in dims and dims <= AXES and array.dtype.kind in "fiub":
+            attributes = {key: str(array.attrs.get(key, "")) for key in NAMED[2:]}
+            about = {"statistic": name, "variable": str(variable), **attributes}
+            about["long_name"] = about["long_name"] or str(variable).replace("_", " ")
+            rows += [{**about, **row} for row in _of_variable(array, baseline, bootstrap)]
+    if "station_wasserstein" in dataset and dataset.sizes["station"]:
+        rows += _of_stations(name, dataset, bootstrap.seed)
+    return rows
+
+
+def nested(rows: Sequence[Row], titles: Mapping[str, str]) -> dict[str, Any]:
+    """Rows by statistic and variable, as `metrics.json` holds them; see the module."""
+    content: dict[str, Any] = {
+        name: {"title": title, "variables": {}} for name, title in titles.items()
+    }
+    for row in rows:
+        variables = content[row["statistic"]]["variables"]
+        named = {key: row[key] for key in NAMED[2:]}
+        entry = variables.setdefault(row["variable"], {**named, "values": []})
+        entry["values"].append({k: _worded(v) for k, v in row.items() if k not in NAMED})
+    return content
+
+
+def flat(content: Mapping[str, Any]) -> list[Row]:
+    """The rows of which `nested` made its content."""
+    numbers = {word: value for value, word in INFINITIES.items()}
+    rows: list[Row] = []
+    for statistic, entry in content.items():
+        for variable, about in entry["variables"].items():
+            named = {key: about[key] for key in NAMED[2:]}
+            first = {"statistic": statistic, "variable": variable, **named}
+            for values in about["values"]:
+                rows.append(first | {key: numbers.get(v, v) for key, v in values.items()})
+    return rows
+
+
+def _worded(value: Any) -> Any:
+    return INFINITIES.get(value, value) if isinstance(value, float) else value
+
+
+def _of_variable(array: "xr.DataArray", baseline: str, bootstrap: Bootstrap) -> list[Row]:
+    order = [axis for axis in ("candidate", "region", "channel", "time") if axis in array.dims]
+    array = array.transpose(*order)
+    in_time = "time" in order
+    labels = {axis: [str(v) for v in array[axis].values] for axis in order if axis != "time"}
+    values = np.asarray(array.values, np.float64)
+    values = values if in_time else values[..., None]
+    named = dict(zip(labels.pop("candidate"), values, strict=True))
+    better = str(array.attrs.get("better", ""))
+    rows = []
+    for candidate, own in named.items():
+        for index in np.ndindex(own.shape[:-1]):
+            row: Row = {"candidate": candidate}
+            for (axis, names), i in zip(labels.items(), index, strict=True):
+                row[axis] = names[i]
+            row["value"] = _mean(own[index])
+            if in_time:
+                row["times"] = own.shape[-1]
+            truth = named[REFERENCE][index] if REFERENCE in named else None
+            draws = bootstrap if in_time else None
+            if candidate != REFERENCE and truth is not None:
+                row |= _told("difference", apart(own[index], truth), draws)
+            if candidate not in (REFERENCE, baseline) and baseline in named:
+                row |= _against(own[index], named[baseline][index], truth, better, draws)
+                row["baseline"] = baseline
+            rows.append(row)
+    return rows
+
+
+def _told(name: str, series: np.ndarray, draws: Bootstrap | None) -> Row:
+    """The mean of differences, and its interval."""
+    mean = _mean(series)
+    if mean is None:
+        return {}
+    row: Row = {name: mean}
+    found = draws.of_mean(series) if draws is not None else None
+    if found is not None:
+        start = name.removesuffix("_difference")
+        row |= {f"{start}_low": found.low, f"{start}_high": found.high, f"{start}_p": found.p_value}
+        row.pop("difference_p", None)
+    return row
+
+
+def _against(
+    own: np.ndarray,
+    other: np.ndarray,
+    truth: np.ndarray | None,
+    better: str,
+    draws: Bootstrap | None,
+) -> Row:
+    """A candidate beside the baseline."""
+    if better == "reference":
+        if truth is None:
+            return {}
+        own, other = loss(own, "reference", truth), loss(other, "reference", truth)
+    row = _told("baseline_difference", apart(own, other), draws)
+    sign = {"lower": 1, "reference": 1, "higher": -1}.get(better)
+    if sign is None:
+        return row
+    if "baseline_low" in row:
+        side = (row["baseline_low"] > 0) - (row["baseline_high"] < 0)
+        row["verdict"] = VERDICTS[int(sign * side)]
+    a, b = _mean(own), _mean(other)
+    if sign == 1 and a is not None and b is not None and min(a, b) >= 0:
+        row["ten_percent"] = VERDICTS[int(ten_percent_rule(np.array(a), np.array(b)))]
+    return row
+
+
+def _of_stations(name: str, dataset: "xr.Dataset", seed: int) -> list[Row]:
+    """Each pair of candidates over stations; `baseline` is the other one of the pair.
+
+    The value is the mean difference of distances; `baseline_p` is of Wilcoxon's signed rank test
+    and `sign_flip_p` of the sign-flip test, both adjusted for all pairs, channels and boxes. The
+    verdict is by the former, and counts are by the 10 % rule.
+    """
+    units = str(dataset["station_wasserstein"].attrs.get("units", ""))
+    rows: list[Row] = []
+    for test in station_tests(dataset, seed=seed):
+        told = _known(test["mean"])
+        sure = test["wilcoxon_adjusted"] < SURE
+        rows.append(
+            {
+                "statistic": name,
+                "variable": f"paired_{test['box']}",
+                "units": units,
+                "long_name": f"paired difference over cities, boxes of {test['box']} points",
+                "better": "lower",
+                "candidate": test["a"],
+                "channel": test["channel"],
+                "value": told,
+                "baseline": test["b"],
+                "baseline_difference": told,
+                "baseline_p": _known(test["wilcoxon_adjusted"]),
+                "verdict": VERDICTS[int(np.sign(test["median"])) if sure else 0],
+                "stations": test["num_stations"],
+                "stations_better": test["better"],
+                "stations_equal": test["equal"],
+                "stations_worse": test["worse"],
+                "sign_flip_p": _known(test["permutation_adjusted"]),
+            }
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: str(row["variable"]))  # as `flat` gives them back
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return _known(mean_of_known(values))
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

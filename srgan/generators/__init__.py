@@ -1,0 +1,1 @@
+"""Generators as a user has them: applied to whole fields, in packages."""

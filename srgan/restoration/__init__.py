@@ -1,0 +1,1 @@
+"""Coarse fields made fine by anything: geometry, poles, degradation, interpolation."""
