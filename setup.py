@@ -23,6 +23,8 @@ CORE = [
     "cftime>=1.6.4,<2",
     "matplotlib>=3.9,<4",
     "tqdm>=4.66,<5",
+    "lazy_loader>=0.4,<1",
+    "filelock>=3.16,<4",
 ]
 
 EXTRAS = {
@@ -46,6 +48,7 @@ EXTRAS["dev"] = [
     "hypothesis>=6.115,<7",
     "ruff>=0.17,<0.18",  # the formatter changes between minor releases
     "mypy>=1.13,<3",
+    "import-linter>=2.4,<3",
     "pre-commit>=4,<5",
 ]
 

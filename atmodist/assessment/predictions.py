@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from atmodist.files.outputs import atomic_path
 from atmodist.pairs.pair_records import RecordSet
-from atmodist.records.reading import naming_damage, read_pairs
+from atmodist.pairs.reading import read_pairs
+from atmodist.records.reading import naming_damage
 
 # (batch, 2, latitude, longitude, channel) normalised -> logits (batch, class)
 Predictor = Callable[[np.ndarray], np.ndarray]

@@ -158,7 +158,7 @@ def measure_fields(
         ValueError: If the archive lacks a channel or has it in other units, `steps` or `max_label`
             do not fit it, or a field has missing values.
     """
-    series = archive_series(archive, features.normalization)
+    series = archive_series(archive, features.normalization.described_channels)
     if not (steps.step == 1 and 0 <= steps.start < steps.stop <= archive.shape[1]):
         raise ValueError(f"`steps` must be consecutive steps of the archive; got {steps}")
     if not 1 <= max_label < len(steps):
@@ -253,7 +253,8 @@ def _batches(
 ) -> Any:
     from tqdm import tqdm
 
-    from atmodist.records.reading import naming_damage, read_pairs
+    from atmodist.pairs.reading import read_pairs
+    from atmodist.records.reading import naming_damage
 
     extras = [n for n in ("lat_start", "lat_end", "step") if n in records.features]
     batches = read_pairs(records, split, batch_size=batch_size, shuffle=False, extras=extras)

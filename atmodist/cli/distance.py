@@ -90,7 +90,7 @@ def _rows(config: DistanceConfig, metric: "Metric") -> Iterator[list[Any]]:
 
     with ExitStack() as stack:
         series = [
-            stack.enter_context(open_series(path, metric.features.normalization))
+            stack.enter_context(open_series(path, metric.features.normalization.described_channels))
             for path in config.fields
         ]
         a, b = series[0], series[-1]

@@ -1,9 +1,14 @@
 """`atmodist inspect`: says what a path contains."""
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from atmodist.cli.common import command_parser, load_tensorflow, run_command
+
+# Of packages above this one: a kind of records is known once its module is imported, and layers of
+# networks are known to Keras then.
+RECORDS, LAYERS = "srgan.samples.record_set", "srgan.networks.layers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _inspect(config: InspectConfig) -> str:
     from atmodist.inspection import has_networks, inspect_path
-    from srgan.samples import record_set  # noqa: F401  its kind of records is known then
 
+    importlib.import_module(RECORDS)
     if has_networks(config.path):
         load_tensorflow()
-        from srgan.networks import layers  # noqa: F401  and these to Keras
-
+        importlib.import_module(LAYERS)
     return inspect_path(config.path, verify=config.verify)

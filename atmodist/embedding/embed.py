@@ -73,7 +73,7 @@ def embed_archive(
     """
     if content not in ("pooled", "maps"):
         raise ValueError(f"`content` must be 'pooled' or 'maps'; got {content!r}")
-    series = archive_series(archive, features.normalization)
+    series = archive_series(archive, features.normalization.described_channels)
     chosen = _chosen_stages(features, stages)
     steps = range(archive.shape[1]) if steps is None else steps
     if not len(steps) or min(steps) < 0 or max(steps) >= archive.shape[1]:

@@ -45,6 +45,39 @@ class Channel:
 
 DIVERGENCE = Channel("divergence", "s-1", "divergence_of_wind")
 VORTICITY = Channel("vorticity", "s-1", "atmosphere_relative_vorticity")
+DEFAULT_CHANNELS = ("divergence", "vorticity")  # where nothing names them, in this order
+KNOWN_CHANNELS = {channel.name: channel for channel in (DIVERGENCE, VORTICITY)}
+
+
+def named_channels(names: Sequence[str], units: Sequence[str] = ()) -> tuple[Channel, ...]:
+    """Channels by name, with standard names where they are known.
+
+    Args:
+        names: Of the channels.
+        units: Of the channels; by default they are not known.
+    """
+    given = zip(names, units or ("",) * len(names), strict=True)
+    return tuple(
+        Channel(name, unit, KNOWN_CHANNELS[name].standard_name if name in KNOWN_CHANNELS else "")
+        for name, unit in given
+    )
+
+
+def is_archive(path: str | Path) -> bool:
+    """Whether a path is an archive: an HDF5 file with a dataset "data"."""
+    try:
+        with h5py.File(path, "r") as file:
+            return "data" in file
+    except OSError:
+        return False
+
+
+def channel_names(path: str | Path) -> tuple[str, ...]:
+    """Names of all channels of an archive; the usual ones for a file of any other kind."""
+    if not is_archive(path):
+        return DEFAULT_CHANNELS
+    with Archive(path) as archive:
+        return tuple(channel.name for channel in archive.channels)
 
 
 class Archive:

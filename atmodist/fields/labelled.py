@@ -1,4 +1,4 @@
-"""Fields with names, units and coordinates (xarray), for the metric.
+"""Fields with names, units and coordinates (xarray).
 
 Axes are found by their CF attributes and usual names; latitudes may run either way, longitudes
 start anywhere, channels come in any order. Values are turned as the metric needs them only when
@@ -6,19 +6,17 @@ they are computed, so that chunked (dask) arrays stay lazy.
 """
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY
+from atmodist.fields.archive import Channel
 from atmodist.fields.grid import Grid
-from atmodist.fields.normalization import Normalization
-from atmodist.ingestion.recognition import Orientation
+from atmodist.fields.orientation import Orientation
 
 CHANNEL = "channel"
-_STANDARD_NAMES = {c.name: c.standard_name for c in (DIVERGENCE, VORTICITY)}
 _CORE = ("__channel", "__latitude", "__longitude")  # dimensions while they are without coordinates
 _AXES = {
     "latitude": (("latitude", "lat"), ("degrees_n", "degree_n")),
@@ -58,16 +56,16 @@ class LabelledFields:
         return renamed.chunk(dict.fromkeys(_CORE, -1)) if renamed.chunks is not None else renamed
 
 
-def recognised(x: Any, normalization: Normalization) -> LabelledFields:
+def recognised(x: Any, channels: Sequence[Channel]) -> LabelledFields:
     """Finds axes and channels of a DataArray or Dataset.
 
     Raises:
-        ValueError: If an axis or channel is missing, or units differ from the normalisation's.
+        ValueError: If an axis or channel is missing, or units are others.
     """
     import xarray as xr
 
-    array = _from_dataset(x, normalization) if isinstance(x, xr.Dataset) else x
-    array = _with_channels(array, normalization)
+    array = _from_dataset(x, channels) if isinstance(x, xr.Dataset) else x
+    array = _with_channels(array, channels)
     rows, columns = (_dimension(array, axis) for axis in ("latitude", "longitude"))
     try:
         orientation = Orientation(array[rows].values, array[columns].values)
@@ -81,7 +79,7 @@ def apply(
     function: Callable[[np.ndarray, np.ndarray, Grid], np.ndarray],
     a: Any,
     b: Any,
-    normalization: Normalization,
+    channels: Sequence[Channel],
     *,
     extra: tuple[tuple[str, tuple[str, ...]], ...] = (),
     on_grid: bool = False,
@@ -95,7 +93,7 @@ def apply(
             latitude and longitude.
         a: A DataArray or Dataset.
         b: The same, on the same grid.
-        normalization: Whose channels and units they must have.
+        channels: Those that they must have, in this order.
         extra: Names and labels of axes that the function adds.
         on_grid: Whether results lie on the grid; they get the coordinates of `a`.
         meet: Called with the grid, before anything is computed.
@@ -106,7 +104,7 @@ def apply(
     """
     import xarray as xr
 
-    x, y = recognised(a, normalization), recognised(b, normalization)
+    x, y = recognised(a, channels), recognised(b, channels)
     if not x.grid.matches(y.grid):
         raise ValueError(f"the fields lie on different grids: {x.grid} and {y.grid}")
     if meet is not None:
@@ -187,57 +185,57 @@ def turned_back(values: np.ndarray, orientation: Orientation) -> np.ndarray:
     return out
 
 
-def _from_dataset(dataset: Any, normalization: Normalization) -> Any:
+def _from_dataset(dataset: Any, channels: Sequence[Channel]) -> Any:
     import xarray as xr
 
     if "data" in dataset.data_vars and CHANNEL in dataset["data"].dims:
         return dataset["data"]  # an archive
     found = []
-    for channel, units in zip(normalization.channels, normalization.units, strict=True):
+    for channel in channels:
         names = [
             name
             for name, variable in dataset.data_vars.items()
-            if str(name) == channel
-            or variable.attrs.get("standard_name", "") == _STANDARD_NAMES.get(channel, channel)
+            if str(name) == channel.name
+            or variable.attrs.get("standard_name", "") == (channel.standard_name or channel.name)
         ]
         if len(names) != 1:
             present = ", ".join(map(str, dataset.data_vars)) or "nothing"
             raise ValueError(
-                f"the dataset must have one variable {channel!r} (by its name or standard_name); "
-                f"it has {present}"
+                f"the dataset must have one variable {channel.name!r} (by its name or "
+                f"standard_name); it has {present}"
             )
         variable = dataset[names[0]]
-        require_units(channel, variable.attrs.get("units", ""), units)
+        require_units(channel.name, variable.attrs.get("units", ""), channel.units)
         found.append(variable.reset_coords(drop=True))
-    dim = xr.IndexVariable(CHANNEL, list(normalization.channels))
+    dim = xr.IndexVariable(CHANNEL, [channel.name for channel in channels])
     return xr.concat(found, dim=dim, combine_attrs="drop", coords="minimal", compat="override")
 
 
-def _with_channels(array: Any, normalization: Normalization) -> Any:
-    channels = normalization.channels
+def _with_channels(array: Any, channels: Sequence[Channel]) -> Any:
+    wanted = tuple(channel.name for channel in channels)
     if CHANNEL not in array.dims:
         if len(channels) != 1:
             raise ValueError(
-                f"the DataArray needs a dimension {CHANNEL!r} for {channels}; it has "
+                f"the DataArray needs a dimension {CHANNEL!r} for {wanted}; it has "
                 f"{tuple(map(str, array.dims))}"
             )
-        require_units(channels[0], array.attrs.get("units", ""), normalization.units[0])
-        return array.expand_dims({CHANNEL: list(channels)})
+        require_units(wanted[0], array.attrs.get("units", ""), channels[0].units)
+        return array.expand_dims({CHANNEL: list(wanted)})
     if CHANNEL in array.coords:
         names = [str(name) for name in array[CHANNEL].values]
-        missing = [channel for channel in channels if channel not in names]
+        missing = [name for name in wanted if name not in names]
         if missing:
             raise ValueError(f"the field lacks {', '.join(missing)}; it has {', '.join(names)}")
-        array = array.isel({CHANNEL: [names.index(channel) for channel in channels]})
+        array = array.isel({CHANNEL: [names.index(name) for name in wanted]})
     elif array.sizes[CHANNEL] != len(channels):
         raise ValueError(
-            f"the field has {array.sizes[CHANNEL]} channels without names; the metric needs "
-            f"{len(channels)}: {channels}"
+            f"the field has {array.sizes[CHANNEL]} channels without names; needed are "
+            f"{len(channels)}: {wanted}"
         )
     own = array.coords.get("channel_units")
-    for number, (channel, units) in enumerate(zip(channels, normalization.units, strict=True)):
+    for number, channel in enumerate(channels):
         given = str(own.values[number]) if own is not None else array.attrs.get("units", "")
-        require_units(channel, given, units)
+        require_units(channel.name, given, channel.units)
     return array
 
 

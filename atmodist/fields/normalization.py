@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from atmodist.fields.archive import Channel, named_channels
 from atmodist.files.outputs import digest, read_json, require_format, write_json
 
 FORMAT = "atmodist-normalization"
@@ -130,6 +131,11 @@ class Normalization:
                 z *= scale[c]
                 np.add(z, mean[c], out=target[..., c])
         return out
+
+    @property
+    def described_channels(self) -> tuple[Channel, ...]:
+        """The channels with their units, as readers of files ask for them."""
+        return named_channels(self.channels, self.units)
 
     @cached_property
     def identity(self) -> str:

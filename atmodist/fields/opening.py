@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from atmodist.fields.zarr_store import checked_store, is_zarr
+from atmodist.files.errors import BrokenFileError, UnsupportedFileError
 from atmodist.files.file_kinds import file_kind, mismatch
-from atmodist.ingestion.recognition import BrokenFileError, UnsupportedFileError
 
 if TYPE_CHECKING:
     import xarray as xr

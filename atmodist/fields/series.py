@@ -1,22 +1,18 @@
 """Series of fields in archives, NetCDF or Zarr, read one by one, and which of them to compare."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from atmodist.fields import labelled
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive, Channel
+from atmodist.fields.archive import KNOWN_CHANNELS, Archive, Channel, is_archive
 from atmodist.fields.grid import Grid
-from atmodist.fields.normalization import Normalization
 from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
 from atmodist.fields.zarr_store import is_zarr
-
-KNOWN_CHANNELS = {channel.name: channel for channel in (DIVERGENCE, VORTICITY)}
 
 
 @dataclass(frozen=True)
@@ -63,8 +59,12 @@ def require_series(path: str | Path) -> None:
 
 
 @contextmanager
-def open_series(path: str | Path, normalization: Normalization) -> Iterator[FieldSeries]:
-    """Opens an archive, NetCDF file or Zarr store with the channels and units of a normalisation.
+def open_series(path: str | Path, channels: Sequence[Channel]) -> Iterator[FieldSeries]:
+    """Opens an archive, NetCDF file or Zarr store.
+
+    Args:
+        path: The file.
+        channels: What to read, in this order. Units must agree where both are known.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -72,9 +72,9 @@ def open_series(path: str | Path, normalization: Normalization) -> Iterator[Fiel
     """
     path = Path(path)
     require_series(path)
-    if _is_archive(path):
+    if is_archive(path):
         with Archive(path) as archive:
-            yield archive_series(archive, normalization)
+            yield archive_series(archive, channels)
         return
     from atmodist.fields.opening import open_dataset
 
@@ -83,7 +83,7 @@ def open_series(path: str | Path, normalization: Normalization) -> Iterator[Fiel
     except ImportError as error:
         raise ValueError(str(error)) from None
     with dataset:
-        yield _of_dataset(path, dataset, normalization)
+        yield _of_dataset(path, dataset, channels)
 
 
 def matched(a: FieldSeries, b: FieldSeries) -> list[tuple[int, int]]:
@@ -129,27 +129,19 @@ def after(series: FieldSeries, lag: int) -> list[tuple[int, int]]:
     return pairs
 
 
-def _is_archive(path: Path) -> bool:
-    try:
-        with h5py.File(path, "r") as file:
-            return "data" in file
-    except OSError:
-        return False
-
-
-def archive_series(archive: Archive, normalization: Normalization) -> FieldSeries:
-    """The fields of an open archive, with the channels and units of a normalisation.
+def archive_series(archive: Archive, channels: Sequence[Channel]) -> FieldSeries:
+    """The fields of an open archive, with the channels that are wanted.
 
     Raises:
         ValueError: If it lacks a channel, or one has other units.
     """
     names = [channel.name for channel in archive.channels]
-    missing = [name for name in normalization.channels if name not in names]
+    missing = [channel.name for channel in channels if channel.name not in names]
     if missing:
         raise ValueError(f"{archive.path} lacks {', '.join(missing)}; it has {', '.join(names)}")
-    order = [names.index(name) for name in normalization.channels]
-    for place, units in zip(order, normalization.units, strict=True):
-        labelled.require_units(names[place], archive.channels[place].units, units)
+    order = [names.index(channel.name) for channel in channels]
+    for place, channel in zip(order, channels, strict=True):
+        labelled.require_units(names[place], archive.channels[place].units, channel.units)
     whole = order == list(range(len(names)))
 
     def read(step: int) -> np.ndarray:
@@ -159,17 +151,17 @@ def archive_series(archive: Archive, normalization: Normalization) -> FieldSerie
     times = tuple(archive.time.isoformat(i) for i in range(len(archive.time)))
     dated = archive.time.calendar != NO_CALENDAR
     seconds = archive.time.seconds if dated else None
-    channels = tuple(archive.channels[place] for place in order)
+    own = tuple(archive.channels[place] for place in order)
     calendar = archive.time.calendar
-    return FieldSeries(archive.path, archive.grid, times, dated, seconds, read, channels, calendar)
+    return FieldSeries(archive.path, archive.grid, times, dated, seconds, read, own, calendar)
 
 
-def _of_dataset(path: Path, dataset: Any, normalization: Normalization) -> FieldSeries:
+def _of_dataset(path: Path, dataset: Any, channels: Sequence[Channel]) -> FieldSeries:
     import xarray as xr
 
     try:
         decoded = xr.decode_cf(dataset)
-        fields = labelled.recognised(decoded, normalization)
+        fields = labelled.recognised(decoded, channels)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     array = fields.array.squeeze([d for d in fields.array.dims[:-3] if fields.array.sizes[d] == 1])
@@ -185,12 +177,9 @@ def _of_dataset(path: Path, dataset: Any, normalization: Normalization) -> Field
     def read(step: int) -> np.ndarray:
         return fields.orientation.apply(array.isel({array.dims[0]: step}).values)
 
-    channels = tuple(
-        KNOWN_CHANNELS.get(name, Channel(name, units))
-        for name, units in zip(normalization.channels, normalization.units, strict=True)
-    )
+    own = tuple(c if c.units else KNOWN_CHANNELS.get(c.name, c) for c in channels)
     dated = seconds is not None
-    return FieldSeries(path, fields.grid, times, dated, seconds, read, channels, calendar)
+    return FieldSeries(path, fields.grid, times, dated, seconds, read, own, calendar)
 
 
 def _time_values(array: Any, dataset: Any) -> np.ndarray:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atmodist.files.errors import BrokenFileError, UnsupportedFileError
 from atmodist.files.outputs import FINGERPRINT_PLACES, FINGERPRINT_WHOLE, fingerprint
-from atmodist.ingestion.recognition import BrokenFileError, UnsupportedFileError
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -19,9 +19,6 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from atmodist.fields.grid import Grid
 from atmodist.files.outputs import atomic_path, read_json, write_json
 
 MANIFEST, CARD = "manifest.json", "README.md"
@@ -271,17 +268,6 @@ def without_folders(content: Any) -> Any:
     if isinstance(content, str) and content.startswith(("/", "~", "./", "../")):
         return PurePosixPath(content).name
     return content
-
-
-def grid_of(content: Any, where: str) -> Grid | None:
-    """The grid that a manifest holds; `where` it stands, for errors."""
-    if content is None:
-        return None
-    try:
-        axes = [np.asarray(content[name], np.float64) for name in ("latitude", "longitude")]
-        return Grid(*axes)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{where} is none ({error})") from None
 
 
 def _measured(path: Path) -> dict[str, Any]:

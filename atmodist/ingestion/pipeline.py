@@ -17,17 +17,11 @@ from atmodist.fields.archive_writer import ArchiveExistsError, ArchiveWriter
 from atmodist.fields.time_axis import TimeAxis, format_seconds
 from atmodist.fields.winds import Method
 from atmodist.files.constants import EARTH_RADIUS
+from atmodist.files.errors import BrokenFileError, UnsupportedFileError
 from atmodist.files.outputs import manifest_path, write_manifest
 from atmodist.files.workers import WorkerKilledError
 from atmodist.ingestion.plan import Plan, Step, Variables, plan_steps
-from atmodist.ingestion.recognition import (
-    VARIABLES,
-    BrokenFileError,
-    Contents,
-    Selection,
-    UnsupportedFileError,
-    some,
-)
+from atmodist.ingestion.recognition import VARIABLES, Contents, Selection, some
 from atmodist.ingestion.sources import file_fingerprint, file_state, find_files, scan_file
 from atmodist.ingestion.step import (
     Recipe,

@@ -14,9 +14,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from atmodist.fields.zarr_store import is_zarr, store_fingerprint, store_state
+from atmodist.files.errors import BrokenFileError
 from atmodist.files.file_kinds import file_kind, mismatch
 from atmodist.files.outputs import digest, fingerprint
-from atmodist.ingestion.recognition import BrokenFileError, Contents, Selection
+from atmodist.ingestion.recognition import Contents, Selection
 
 Format = Literal["grib", "netcdf", "zarr"]
 

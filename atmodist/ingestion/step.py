@@ -15,11 +15,11 @@ import numpy as np
 
 from atmodist.fields.archive import Channel
 from atmodist.fields.grid import Grid
+from atmodist.fields.orientation import canonical_longitude
 from atmodist.fields.time_axis import format_seconds
 from atmodist.fields.winds import POLE, Method, vorticity_divergence
 from atmodist.files.constants import EARTH_RADIUS
 from atmodist.ingestion.plan import Step
-from atmodist.ingestion.recognition import canonical_longitude
 from atmodist.ingestion.sources import FieldReader
 
 LOWEST_AGREEMENT = 0.4  # correlation; between the worst right pair, 0.59, and the best wrong, 0.31

@@ -10,9 +10,9 @@ from concurrent.futures import Future
 
 import numpy as np
 
+from atmodist.files.errors import BrokenFileError
 from atmodist.files.workers import worker_pool
 from atmodist.ingestion.plan import Step
-from atmodist.ingestion.recognition import BrokenFileError
 from atmodist.ingestion.sources import FieldReader
 from atmodist.ingestion.step import MissingValuesError, Recipe, make_step
 

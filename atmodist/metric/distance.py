@@ -21,8 +21,8 @@ import numpy as np
 
 from atmodist.fields import labelled
 from atmodist.fields.grid import Grid
+from atmodist.metric.concerns import concerns
 from atmodist.metric.encoded import Encoded, Remembering, applied
-from atmodist.metric.extent import concerns
 from atmodist.metric.features import StageFeatures
 from atmodist.metric.lag_curve import HOURS, Hours
 from atmodist.metric.stages import Stages, default_stage, stage_weights
@@ -295,7 +295,7 @@ class Metric:
                 block,
                 a,
                 b,
-                self.features.normalization,
+                self.features.normalization.described_channels,
                 extra=extra,
                 on_grid=on_grid,
                 meet=meet,

@@ -9,13 +9,10 @@ that it was trained on.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
+from atmodist.fields.described_grid import spacing_degrees
 from atmodist.fields.grid import Grid
-from atmodist.metric.training_grid import spacing_degrees
-
-if TYPE_CHECKING:
-    from atmodist.metric.calibration import Calibration
 
 Kind = Literal["patches", "whole fields"]
 UNUSUAL = 1.25  # ratio of spacings or of extents from which fields are unlike those known
@@ -88,7 +85,7 @@ class Extent:
         own = self.spacing_degrees or found
         covered = [n * step for n, step in zip(self.shape, own, strict=True)]
         asked = [n * step for n, step in zip(grid.shape, found, strict=True)]
-        if not _differ(covered, asked):
+        if not differ(covered, asked):
             return None
         return (
             f"the distance is calibrated on {self}, and the fields are {grid}, so that hours are "
@@ -104,40 +101,8 @@ class Extent:
         return f"{text} ({min(north, 180.0):.4g} x {min(east, 360.0):.4g} degrees)"
 
 
-def concerns(
-    grid: Grid, *, calibration: "Calibration | None", training_grid: Grid | None
-) -> list[str]:
-    """What is doubtful about distances and hours of fields on a grid, a line each.
-
-    Args:
-        grid: Of the fields.
-        calibration: Of the encoder, if it has one.
-        training_grid: Of the fields that the encoder was trained on; if it is unknown, that of the
-            calibration stands for it.
-    """
-    known = None if training_grid is None else spacing_degrees(training_grid)
-    found = []
-    if calibration is not None:
-        found.append(calibration.concern(grid))
-        if known is None and calibration.extent is not None:
-            known = calibration.extent.spacing_degrees
-    if known is not None:
-        found.append(spacing_concern(known, grid))
-    return [concern for concern in found if concern is not None]
-
-
-def spacing_concern(known: tuple[float, float], grid: Grid) -> str | None:
-    """Says so if a grid is much coarser or finer than the (latitude, longitude) degrees known."""
-    found = spacing_degrees(grid)
-    if not _differ(known, found):
-        return None
-    return (
-        f"the fields have a spacing of {found[0]:.4g} x {found[1]:.4g} degrees; the encoder was "
-        f"trained on {known[0]:.4g} x {known[1]:.4g} degrees, and knows no other scales"
-    )
-
-
-def _differ(a: Sequence[float], b: Sequence[float]) -> bool:
+def differ(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether spacings or extents are so unlike that what holds for one is doubtful for another."""
     return max(max(x / y, y / x) for x, y in zip(a, b, strict=True)) > UNUSUAL
 
 

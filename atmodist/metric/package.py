@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from atmodist.fields.described_grid import described_grid, grid_of
 from atmodist.fields.grid import Grid
 from atmodist.fields.normalization import Normalization
 from atmodist.files.outputs import atomic_path, read_json
@@ -27,13 +28,11 @@ from atmodist.files.packaging import (
     TEXT_BYTES,
     PackageFormat,
     check_license,
-    grid_of,
     without_folders,
 )
 from atmodist.metric.features import StageFeatures
 from atmodist.metric.model_card import model_card
 from atmodist.metric.receptive_field import extents
-from atmodist.metric.training_grid import described_grid
 from atmodist.metric.weights import weights_digest
 from atmodist.training.saving import load_network
 

@@ -9,10 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.files.constants import EARTH_RADIUS
 from atmodist.files.outputs import read_json
 
 if TYPE_CHECKING:
@@ -78,31 +75,6 @@ def grid_from_words(words: str) -> Grid | None:
     except ValueError:
         return None
     return grid if str(grid) == words else None
-
-
-def spacing_degrees(grid: Grid) -> tuple[float, float]:
-    """Mean degrees from row to row, and from column to column."""
-    latitude, longitude = (
-        float(np.abs(np.diff(x)).mean()) for x in (grid.latitude, grid.longitude)
-    )
-    return latitude, longitude
-
-
-def spacing_km(degrees: float) -> float:
-    """Length of so many degrees along a meridian, in km."""
-    return float(np.radians(degrees) * EARTH_RADIUS / 1000)
-
-
-def described_grid(grid: Grid) -> dict[str, Any]:
-    """A grid as the manifest of a package holds it; `atmodist.files.packaging.grid_of` reads it."""
-    rows, columns = spacing_degrees(grid)
-    return {
-        "kind": grid.kind,
-        "spacing_degrees": [rows, columns],
-        "spacing_km": spacing_km(rows),
-        "latitude": grid.latitude,
-        "longitude": grid.longitude,
-    }
 
 
 def _recorded(folder: Path, name: str) -> Path | None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from atmodist.training.settings import DevicesName, PrecisionName
+
 ArchitectureName = Literal["resnet-small", "resnet-tiny", "resnet-18", "resnet-101"]
 OptimizerName = Literal["sgd", "adamw"]
 ScheduleName = Literal["plateau", "cosine", "constant"]
@@ -22,8 +24,6 @@ MaskName = Literal["hole", "centred-hole", "stripes", "blocks"]
 MASKS = ("hole", "centred-hole", "stripes", "blocks")
 ReconstructionLossName = Literal["pixel", "content", "mixed"]
 RECONSTRUCTION_LOSSES = ("pixel", "content", "mixed")
-PrecisionName = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-DevicesName = Literal["one", "machine", "cluster"]
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

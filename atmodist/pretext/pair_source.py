@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from atmodist.fields.normalization import Normalization
 from atmodist.pairs.pair_records import SIDECAR, RecordSet, open_records
+from atmodist.pairs.reading import read_pairs
 from atmodist.pretext.augmentation import (
     PSEUDO_SCALARS,
     mirror_north_south,
@@ -23,7 +24,7 @@ from atmodist.pretext.augmentation import (
     reverse_time,
 )
 from atmodist.pretext.configuration import TrainingConfig
-from atmodist.records.reading import naming_damage, read_pairs
+from atmodist.records.reading import naming_damage
 
 
 class PairSource(Protocol):

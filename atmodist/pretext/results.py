@@ -9,9 +9,9 @@ from atmodist.files.outputs import write_json, write_manifest
 from atmodist.pretext.configuration import TrainingConfig
 from atmodist.pretext.pair_model import encoder_of
 from atmodist.pretext.pair_source import PairSource
+from atmodist.pretext.provenance import describe_source
 from atmodist.pretext.tasks.task import Scores, Task
 from atmodist.training import checkpoints
-from atmodist.training.resuming import describe_source
 from atmodist.training.saving import load_network, save_network
 
 LAST_EVALUATIONS = 5  # averaged in evaluation.json, lest a lucky one be reported

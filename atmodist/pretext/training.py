@@ -16,21 +16,19 @@ from atmodist.files.locking import locked
 from atmodist.pretext.configuration import TrainingConfig
 from atmodist.pretext.optimization import Optimization
 from atmodist.pretext.pair_source import PairSource, open_source
+from atmodist.pretext.provenance import check_same_data, check_same_run, describe_source
 from atmodist.pretext.results import TrainingResult, describe_row, summarize, write_results
-from atmodist.pretext.tasks.task import Scores, Task, make_task
+from atmodist.pretext.schedule import make_schedule
+from atmodist.pretext.tasks.known import make_task
+from atmodist.pretext.tasks.task import Scores, Task
+from atmodist.pretext.warm_up import fit_warmup, plan_phases
 from atmodist.training import checkpoints
 from atmodist.training.devices import Devices, naming_lost_workers
 from atmodist.training.loop import Loop, TrainingDivergedError
-from atmodist.training.phases import Phase, fit_warmup, plan_phases
-from atmodist.training.resuming import (
-    check_same_data,
-    check_same_provenance,
-    check_same_run,
-    describe_source,
-)
+from atmodist.training.phases import Phase
+from atmodist.training.resuming import check_same_provenance
 from atmodist.training.roles import Plan
 from atmodist.training.run_log import RunLog
-from atmodist.training.schedules import make_schedule
 
 __all__ = ["TrainingDivergedError", "TrainingRun", "train"]
 

@@ -22,7 +22,7 @@ from atmodist.fields.archive import Archive
 from atmodist.fields.normalization import Normalization
 from atmodist.fields.statistics import compute_statistics
 from atmodist.files.outputs import read_json, remove, replace, write_json, write_manifest
-from atmodist.pairs.configuration import SamplerConfig
+from atmodist.records.configuration import SamplerConfig
 from atmodist.records.frames import SHARD_NAME, RecordsDigest, compress_shard
 from atmodist.records.recipe import Making, Split, given_normalization
 from atmodist.records.shard import Shard

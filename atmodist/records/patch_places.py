@@ -15,7 +15,7 @@ import numpy as np
 
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import TimeAxis
-from atmodist.pairs.configuration import PositionSampling
+from atmodist.records.configuration import PositionSampling
 
 SPLITS = ("train", "evaluation")
 

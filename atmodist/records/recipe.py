@@ -11,7 +11,7 @@ import numpy as np
 from atmodist.fields.archive import Archive
 from atmodist.fields.normalization import Normalization
 from atmodist.files.outputs import digest, plain_config
-from atmodist.pairs.configuration import SamplerConfig
+from atmodist.records.configuration import SamplerConfig
 from atmodist.records.frames import shard_name
 from atmodist.records.patch_places import PatchPlan
 from atmodist.records.record_set import ShardedRecords

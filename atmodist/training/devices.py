@@ -35,7 +35,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atmodist.pretext.configuration import DevicesName
+from atmodist.training.settings import DevicesName
 
 CLUSTER = "TF_CONFIG"
 LOST = (

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from atmodist.fields.archive import Archive, Channel
+from atmodist.fields.archive import Channel, channel_names, named_channels
 from atmodist.fields.grid import Grid
 from atmodist.fields.series import open_series
 from atmodist.fields.time_axis import TimeAxis, format_seconds
@@ -29,10 +28,7 @@ from evaluation.candidates.sources import (
 from evaluation.contract.configuration import Candidate, EvaluationConfig
 from srgan.restoration.degradation import coarse_grid
 from srgan.restoration.interpolation import Interpolation
-from srgan.restoration.labelled import plain_normalization
 from srgan.restoration.restoration import Restoration
-
-DEFAULT_CHANNELS = ("divergence", "vorticity")  # of files that are no archives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +112,11 @@ def open_sources(inputs: Inputs) -> Iterator[Sources]:
         ValueError: If grids, channels, units or calendars differ; says whose.
     """
     with ExitStack() as stack:
-        names = inputs.channels or _channels_of(inputs.reference)
-        unknown = plain_normalization(names, ("",) * len(names))
+        names = inputs.channels or channel_names(inputs.reference)
+        unknown = named_channels(names)
         series = stack.enter_context(open_series(inputs.reference, unknown))
         reference, channels = Fields(series, "reference"), series.channels
-        labels = plain_normalization(names, tuple(channel.units for channel in channels))
+        labels = named_channels(names, tuple(channel.units for channel in channels))
         opener = _Opener(inputs, reference, lambda path: open_series(path, labels), stack)
         candidates = opener.candidates()
         yield Sources(reference, channels, candidates, tuple(opener.notes))
@@ -282,17 +278,6 @@ def _files(candidate: Candidate) -> list[str]:
             raise FileNotFoundError(f"candidate {candidate.name}: no file matches {word}")
         paths += found
     return paths
-
-
-def _channels_of(path: str) -> tuple[str, ...]:
-    """All of an archive; the usual ones of anything else."""
-    if Path(path).is_file() and h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
-            is_archive = "data" in file
-        if is_archive:
-            with Archive(path) as archive:
-                return tuple(channel.name for channel in archive.channels)
-    return DEFAULT_CHANNELS
 
 
 def _range(seconds: np.ndarray, time: TimeAxis) -> str:

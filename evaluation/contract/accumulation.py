@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from evaluation.contract.statistic import Setting
+from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 
 from atmodist.files.constants import EARTH_RADIUS
 from evaluation.contract.regions import named_regions
-from evaluation.contract.statistic import REFERENCE, Region
+from evaluation.numerics.setting import REFERENCE, Region
 from srgan.inference.configuration import INTERPOLATIONS
 
 Kind = Literal["fields", "generator", "interpolation", "persistence"]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from evaluation.contract.statistic import GLOBE, Region, Setting
 from evaluation.contract.units_text import words
+from evaluation.numerics.setting import GLOBE, Region, Setting
 
 LEAST_POINTS = 2  # rows, and columns, that a region must have
 

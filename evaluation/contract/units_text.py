@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from evaluation.contract.statistic import Setting
+from evaluation.numerics.setting import Setting
 
 DIGITS = 4  # significant ones
 _UP = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -11,10 +11,11 @@ import numpy as np
 
 from atmodist.fields.archive import Channel
 from evaluation.contract.regions import region_title
-from evaluation.contract.statistic import GLOBE, REFERENCE, Picture, Region, Setting
+from evaluation.contract.statistic import Picture
 from evaluation.contract.units_text import words
 from evaluation.drawing import maps
 from evaluation.drawing.plotting import text
+from evaluation.numerics.setting import GLOBE, REFERENCE, Region, Setting
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atmodist.files.figures import new_canvas, style
-from evaluation.contract.statistic import REFERENCE
 from evaluation.contract.units_text import labelled, power_of_ten
+from evaluation.numerics.setting import REFERENCE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

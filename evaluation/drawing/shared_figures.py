@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluation.contract.statistic import REFERENCE
 from evaluation.contract.units_text import inverse_units, labelled, power_of_ten
 from evaluation.drawing import maps, plotting
+from evaluation.numerics.setting import REFERENCE
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from evaluation.contract.statistic import REFERENCE
 from evaluation.contract.units_text import labelled
 from evaluation.drawing import plotting
+from evaluation.numerics.setting import REFERENCE
 
 if TYPE_CHECKING:
     import xarray as xr

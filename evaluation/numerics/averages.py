@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.contract.statistic import Setting
+from evaluation.numerics.setting import Setting
 
 BLOCK = 1 << 15  # values for each channel; a handful of float64 temporaries fit a core's cache
 

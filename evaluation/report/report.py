@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from atmodist.files.outputs import atomic_path
 from evaluation.contract.regions import region_title
-from evaluation.contract.statistic import GLOBE, REFERENCE, Region
 from evaluation.contract.units_text import labelled, words
 from evaluation.drawing import plotting
 from evaluation.drawing.pictures import format_time
+from evaluation.numerics.setting import GLOBE, REFERENCE, Region
 from evaluation.report.figures import draw_all, times_of
 from evaluation.report.html import Child, Markup, element, facts, page, slug, table
 from evaluation.report.sections import Drawn, Job, Section

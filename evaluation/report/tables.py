@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluation.contract.regions import region_title
-from evaluation.contract.statistic import GLOBE, REFERENCE
 from evaluation.contract.units_text import decimals, number, power_of_ten, scaled_units, words
+from evaluation.numerics.setting import GLOBE, REFERENCE
 from evaluation.report.html import Child, Markup, element, table
 from evaluation.significance.uncertainty import difference, loss, mean_of_known
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from atmodist.files.locking import locked
 from atmodist.files.outputs import plain_config
 from evaluation.contract.configuration import ComparisonConfig
-from evaluation.contract.statistic import REFERENCE
+from evaluation.numerics.setting import REFERENCE
 from evaluation.running.datasets import write_dataset
 from evaluation.running.results import (
     COMMAND,

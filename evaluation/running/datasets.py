@@ -9,7 +9,7 @@ import numpy as np
 
 from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, STANDARD_CALENDARS
 from atmodist.files.outputs import atomic_path
-from evaluation.contract.statistic import Setting
+from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atmodist.fields.archive import Channel
+from atmodist.fields.described_grid import described_grid, grid_of
 from atmodist.fields.time_axis import TimeAxis
 from atmodist.files.outputs import atomic_path, plain_config, read_json, write_json, write_manifest
-from atmodist.files.packaging import grid_of
-from atmodist.metric.training_grid import described_grid
-from evaluation.contract.statistic import Region, Setting, Statistic
+from evaluation.contract.statistic import Statistic
+from evaluation.numerics.setting import Region, Setting
 from evaluation.running.datasets import read_dataset
 from evaluation.significance.summary_numbers import COLUMNS, Row, flat, nested
 

@@ -21,8 +21,9 @@ from atmodist.ingestion.sources import file_fingerprint
 from evaluation.candidates.candidates import Inputs, Sources, matched_times, open_sources
 from evaluation.contract.configuration import EvaluationConfig
 from evaluation.contract.regions import with_globe
-from evaluation.contract.statistic import REFERENCE, Setting, Statistic
+from evaluation.contract.statistic import Statistic
 from evaluation.drawing.pictures import choose_times
+from evaluation.numerics.setting import REFERENCE, Setting
 from evaluation.running.datasets import joined, joined_fields, write_dataset
 from evaluation.running.partial_sums import Parts
 from evaluation.running.progress import Tasks

@@ -20,7 +20,8 @@ from atmodist.files.outputs import digest, plain_config
 from atmodist.files.workers import worker_pool
 from evaluation.candidates.candidates import Inputs, Sources, open_sources
 from evaluation.contract.configuration import EvaluationConfig
-from evaluation.contract.statistic import REFERENCE, Accumulator, Sample, Setting, Statistic
+from evaluation.contract.statistic import Accumulator, Sample, Statistic
+from evaluation.numerics.setting import REFERENCE, Setting
 
 MANY_BLOCKS = 16  # blocks of a candidate, at least, so that there is work for all cores
 MAX_BLOCK = 32  # times in a block

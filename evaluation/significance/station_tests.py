@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluation.contract.statistic import REFERENCE
+from evaluation.numerics.setting import REFERENCE
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluation.contract.statistic import REFERENCE
+from evaluation.numerics.setting import REFERENCE
 from evaluation.significance.station_tests import station_tests, ten_percent_rule
 from evaluation.significance.uncertainty import Difference, apart, difference, loss, mean_of_known
 

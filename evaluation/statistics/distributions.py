@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
 from evaluation.contract.units_text import inverse_units, units_of
 from evaluation.numerics.averages import windows
 from evaluation.numerics.gradients import cell_window
 from evaluation.numerics.histograms import Histogram, wasserstein, wasserstein_bound
+from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
 from evaluation.contract.units_text import squared_units, units_of
 from evaluation.numerics.averages import area_mean, row_blocks, windows
 from evaluation.numerics.gradients import cell_window
+from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -23,8 +23,9 @@ import numpy as np
 
 from atmodist.fields.grid import Grid
 from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import REFERENCE, Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
 from evaluation.numerics.averages import area_mean, windows
+from evaluation.numerics.setting import REFERENCE, Setting
 
 if TYPE_CHECKING:
     import xarray as xr

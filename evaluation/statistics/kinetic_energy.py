@@ -19,7 +19,8 @@ import numpy as np
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.files.constants import EARTH_RADIUS
 from evaluation.contract.accumulation import StepAccumulator, checked_options
-from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.numerics.setting import Setting
 from evaluation.numerics.spectra import effective_resolution, level_difference, ratio_of, slope
 from evaluation.numerics.spherical import wavelength
 from evaluation.statistics.power_spectrum import checked_slope, checked_threshold, powers

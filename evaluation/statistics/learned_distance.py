@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
 from evaluation.numerics.averages import windows
+from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
     import xarray as xr

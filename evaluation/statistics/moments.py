@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import REFERENCE, Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
 from evaluation.contract.units_text import units_of
 from evaluation.numerics.averages import area_mean, row_blocks, windows
+from evaluation.numerics.setting import REFERENCE, Setting
 
 if TYPE_CHECKING:
     import xarray as xr

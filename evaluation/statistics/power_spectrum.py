@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluation.contract.accumulation import StepAccumulator, checked_options
-from evaluation.contract.statistic import GLOBE, Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
 from evaluation.contract.units_text import squared_units, units_of
+from evaluation.numerics.setting import GLOBE, Setting
 from evaluation.numerics.spectra import (
     WindowedSpectrum,
     effective_resolution,

@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
     import xarray as xr

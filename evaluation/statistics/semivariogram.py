@@ -32,8 +32,9 @@ import numpy as np
 from atmodist.fields.grid import Grid
 from atmodist.files.constants import EARTH_RADIUS
 from evaluation.contract.accumulation import StepAccumulator, checked_options
-from evaluation.contract.statistic import GLOBE, Need, Picture, Region, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
 from evaluation.contract.units_text import squared_units, units_of
+from evaluation.numerics.setting import GLOBE, Region, Setting
 from evaluation.numerics.spectra import level_difference
 from evaluation.numerics.spherical import power_per_degree
 

@@ -19,8 +19,9 @@ import numpy as np
 
 from atmodist.fields.grid import Grid
 from evaluation.contract.cities import CITIES, Station, cities, inside, nearest_points
-from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
 from evaluation.contract.units_text import units_of
+from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
     import xarray as xr

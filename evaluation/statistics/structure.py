@@ -29,8 +29,9 @@ import numpy as np
 from atmodist.fields.grid import Grid
 from atmodist.metric.pixel_measures import SSIM_RADIUS, ssim_map
 from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import Need, Picture, Sample, Setting
+from evaluation.contract.statistic import Need, Picture, Sample
 from evaluation.numerics.averages import Window, area_mean, windows
+from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
     import xarray as xr

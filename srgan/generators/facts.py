@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from atmodist.fields.described_grid import spacing_degrees
 from atmodist.fields.grid import Grid
 from atmodist.files.outputs import read_json, write_json
-from atmodist.metric.training_grid import spacing_degrees
 from srgan.restoration.degradation import Alignment
 
 Degradation = Literal["physical", "normalized", "paired"]

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from tqdm import tqdm
 
-from atmodist.fields.archive import Archive, Channel, check_finite
+from atmodist.fields.archive import Archive, Channel, channel_names, check_finite, named_channels
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import Grid
 from atmodist.fields.series import FieldSeries, open_series
@@ -27,10 +26,8 @@ from atmodist.ingestion.sources import file_fingerprint
 from srgan.inference.configuration import INTERPOLATIONS, InferConfig
 from srgan.restoration.degradation import coarse_grid
 from srgan.restoration.geometry import Refinement
-from srgan.restoration.labelled import plain_normalization
 from srgan.restoration.restoration import Restoration
 
-DEFAULT_CHANNELS = ("divergence", "vorticity")  # of files that are no archives
 COMMAND = "phire-infer"
 
 
@@ -213,7 +210,7 @@ def _write(
 @contextmanager
 def _opened(config: InferConfig, restoration: Restoration, notes: list[str]) -> Iterator[_Source]:
     assert restoration.channels is not None  # noqa: S101  for the type checker
-    labels = plain_normalization(restoration.channels, restoration.units)
+    labels = named_channels(restoration.channels, restoration.units)
     with open_series(config.input, labels) as series:
         grid, high = series.grid, _grid_like(config.like)
         low = grid
@@ -260,14 +257,7 @@ def _channels(config: InferConfig) -> tuple[str, ...]:
     """What to interpolate."""
     if config.channels is not None:
         return tuple(config.channels)
-    path = Path(config.input)
-    if path.is_file() and h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
-            is_archive = "data" in file
-        if is_archive:
-            with Archive(path) as archive:
-                return tuple(channel.name for channel in archive.channels)
-    return DEFAULT_CHANNELS
+    return channel_names(config.input)
 
 
 def _output_channels(series: FieldSeries, restoration: Restoration) -> tuple[Channel, ...]:

@@ -1,29 +1,40 @@
 """Super-resolution of xarray objects, which keep their coordinates and stay lazy if chunked."""
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from atmodist.fields.archive import named_channels
 from atmodist.fields.grid import Grid
 from atmodist.fields.labelled import CHANNEL, LabelledFields, recognised
-from atmodist.fields.normalization import Normalization
-from srgan.restoration.restoration import Restoration
+from srgan.restoration.geometry import Refinement
+
+
+class Refining(Protocol):
+    """What refines fields, and the channels it knows; see `Restoration`."""
+
+    @property
+    def channels(self) -> tuple[str, ...] | None:
+        """Names of the channels."""
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Their units."""
+
+    def refinement(self, low: Grid, high: Grid | None = None) -> Refinement:
+        """The fine grid of a coarse one."""
+
+    def field(
+        self, low: np.ndarray, refinement: Refinement, *, seed: int, member: int, step: int
+    ) -> np.ndarray:
+        """Refines one field."""
+
 
 _FINE = ("__fine_latitude", "__fine_longitude")  # dimensions while they are without coordinates
 
 
-def plain_normalization(channels: tuple[str, ...], units: tuple[str, ...]) -> Normalization:
-    """Names and units of channels, where a reader asks for a normalisation to find them."""
-    zero, one = np.zeros(len(channels)), np.ones(len(channels))
-    return Normalization(
-        channels=channels, units=units, mean=zero, std=one, log_mean=zero, log_std=one
-    )
-
-
-def refined(
-    restoration: Restoration, low: Any, high_grid: Grid | None, seed: int, member: int
-) -> Any:
+def refined(restoration: Refining, low: Any, high_grid: Grid | None, seed: int, member: int) -> Any:
     """Refines a DataArray or Dataset.
 
     Returns:
@@ -35,7 +46,7 @@ def refined(
 
     if restoration.channels is None:
         raise ValueError("labelled fields need the names of their channels: give `channels`")
-    fields = recognised(low, plain_normalization(restoration.channels, restoration.units))
+    fields = recognised(low, named_channels(restoration.channels, restoration.units))
     refinement = restoration.refinement(fields.grid, high_grid)
     bare = fields.bare
 
@@ -69,7 +80,7 @@ def refined(
 
 
 def _labelled(
-    result: Any, low: Any, fields: LabelledFields, grid: Grid, restoration: Restoration
+    result: Any, low: Any, fields: LabelledFields, grid: Grid, restoration: Refining
 ) -> Any:
     """Gives the result its coordinates, turned as those of the input."""
     import xarray as xr

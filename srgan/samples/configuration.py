@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from atmodist.pairs.configuration import SamplerConfig
+from atmodist.records.configuration import SamplerConfig
 from srgan.restoration.degradation import prime_factors
 
 FIELDS_SUFFIX = "_fields"  # of the dataset of whole fields

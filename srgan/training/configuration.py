@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from atmodist.pretext.configuration import DevicesName, PrecisionName
+from atmodist.training.settings import DevicesName, PrecisionName
 from srgan.losses.combination import LEARNED, parse_content
 
 ConsistencyName = Literal["none", "penalty", "projection"]

@@ -11,8 +11,9 @@ import xarray as xr
 from atmodist.fields.archive import VORTICITY
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import TimeAxis
-from evaluation.contract.statistic import GLOBE, REFERENCE, Picture, Region, Setting
+from evaluation.contract.statistic import Picture
 from evaluation.drawing import plotting
+from evaluation.numerics.setting import GLOBE, REFERENCE, Region, Setting
 
 EVIL = "<script>alert('$x$')</script>&\""
 NAMES = (REFERENCE, "bicubic", EVIL)

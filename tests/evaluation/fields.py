@@ -6,7 +6,8 @@ import numpy as np
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
-from evaluation.contract.statistic import GLOBE, Region, Sample, Setting
+from evaluation.contract.statistic import Sample
+from evaluation.numerics.setting import GLOBE, Region, Setting
 
 HOUR = 3600
 REGIONS = {

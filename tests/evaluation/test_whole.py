@@ -11,7 +11,7 @@ from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
 from evaluation import statistics
 from evaluation.contract.configuration import EvaluationConfig
-from evaluation.contract.statistic import REFERENCE
+from evaluation.numerics.setting import REFERENCE
 from evaluation.report.report import write_report
 from evaluation.running.results import load_results
 from evaluation.running.runner import evaluate

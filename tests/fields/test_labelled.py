@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from atmodist.fields.labelled import is_labelled, require_units, turned_back
-from atmodist.ingestion.recognition import Orientation
+from atmodist.fields.orientation import Orientation
 
 
 @pytest.mark.parametrize("units", ["s-1", "s**-1", "1/s", "s^-1", "/s", "S-1", ""])

@@ -1,7 +1,7 @@
 import pytest
 
 from atmodist.fields.opening import open_dataset
-from atmodist.ingestion.recognition import UnsupportedFileError
+from atmodist.files.errors import UnsupportedFileError
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,11 @@ def test_channels_come_in_the_order_of_the_normalisation(tmp_path):
     )
     plain = write_archive(tmp_path / "b.h5", seconds=hourly(2), channels=(VORTICITY,))
     normalization = made_normalization()
-    with open_series(path, normalization) as found, Archive(path) as archive:
+    with open_series(path, normalization.described_channels) as found, Archive(path) as archive:
         assert_array_equal(found.read(1), archive.read(1)[[2, 0]])
     with (
         pytest.raises(ValueError, match=r"b\.h5 lacks divergence; it has vorticity"),
-        open_series(plain, normalization),
+        open_series(plain, normalization.described_channels),
     ):
         pass
 
@@ -57,7 +57,7 @@ def test_wrong_units_are_refused(tmp_path):
     path = write_archive(tmp_path / "a.h5", seconds=hourly(2), channels=(DIVERGENCE, wrong))
     with (
         pytest.raises(ValueError, match="vorticity is in '1e-5 s-1'"),
-        open_series(path, made_normalization()),
+        open_series(path, made_normalization().described_channels),
     ):
         pass
 
@@ -70,7 +70,9 @@ def test_one_field_has_the_time_that_it_is_valid_at(tmp_path, beside):
     variable = (("latitude", "longitude"), np.ones(grid.shape, np.float32))
     dataset = xr.Dataset({"vorticity": variable}, coordinates)
     dataset.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
-    with open_series(tmp_path / "a.nc", made_normalization(("vorticity",))) as found:
+    with open_series(
+        tmp_path / "a.nc", made_normalization(("vorticity",)).described_channels
+    ) as found:
         assert found.times == ("2018-10-15T12:00:00",)
         assert found.is_dated
 
@@ -84,7 +86,9 @@ def test_netcdf_tells_channels_times_and_calendar(tmp_path, calendar):
     dataset = xr.Dataset({"vorticity": variable}, coords=coordinates)
     dataset["time"].attrs = {"units": "days since 1972-01-01", "calendar": calendar}
     dataset.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
-    with open_series(tmp_path / "a.nc", made_normalization(("vorticity",))) as found:
+    with open_series(
+        tmp_path / "a.nc", made_normalization(("vorticity",)).described_channels
+    ) as found:
         assert found.channels == (VORTICITY,)
         day = {"standard": "1972-02-29", "noleap": "1972-03-01"}[calendar]
         assert found.time.isoformat(0).startswith(day)

@@ -1,15 +1,9 @@
 import pytest
 
+from atmodist.fields.described_grid import described_grid, grid_of
 from atmodist.fields.grid import make_grid
 from atmodist.files.outputs import plain_config
-from atmodist.files.packaging import (
-    PackageFormat,
-    check_license,
-    grid_of,
-    hub_address,
-    without_folders,
-)
-from atmodist.metric.training_grid import described_grid
+from atmodist.files.packaging import PackageFormat, check_license, hub_address, without_folders
 
 FORMAT = PackageFormat(
     what="oracle",

@@ -10,17 +10,10 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.grid import Grid, make_grid
+from atmodist.fields.orientation import Orientation, canonical_longitude
+from atmodist.files.errors import BrokenFileError, UnsupportedFileError
 from atmodist.ingestion import sources
-from atmodist.ingestion.recognition import (
-    BrokenFileError,
-    Level,
-    Orientation,
-    Selection,
-    UnsupportedFileError,
-    canonical_longitude,
-    check_units,
-    level_from_name,
-)
+from atmodist.ingestion.recognition import Level, Selection, check_units, level_from_name
 from atmodist.ingestion.sources import FieldReader, find_files, scan_file
 from tests.ingestion.made_files import (
     GRID,

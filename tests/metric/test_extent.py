@@ -3,7 +3,8 @@ import json
 import pytest
 
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.metric.extent import Extent, spacing_concern
+from atmodist.metric.concerns import spacing_concern
+from atmodist.metric.extent import Extent
 
 GLOBE = make_grid("regular", 181)
 REGION = Grid(range(60, 30, -1), range(40))

@@ -2,16 +2,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from atmodist.fields.described_grid import spacing_degrees, spacing_km
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.synthetic import generate_archive
 from atmodist.files.constants import EARTH_RADIUS
 from atmodist.files.outputs import read_json, write_json
-from atmodist.metric.training_grid import (
-    grid_from_words,
-    spacing_degrees,
-    spacing_km,
-    training_grid,
-)
+from atmodist.metric.training_grid import grid_from_words, training_grid
 from tests.cli.test_rplearn_train import write_records
 
 

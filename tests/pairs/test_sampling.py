@@ -361,7 +361,7 @@ def test_a_folder_of_something_else_is_kept(configure, tmp_path):
 def test_compressed_records_hold_the_same_pairs(
     plain, configure, tmp_path, quick, monkeypatch, compression
 ):
-    from atmodist.records import reading
+    from atmodist.pairs import reading
 
     first, second = (configure(tmp_path / n, compression=compression) for n in "ab")
     write_pairs(first)

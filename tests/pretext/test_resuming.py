@@ -13,8 +13,8 @@ from atmodist.pretext.optimization import Optimization
 from atmodist.pretext.training import TrainingDivergedError, train
 from atmodist.training import checkpoints
 from atmodist.training.interruption import StopSignals, TrainingInterrupted
-from tests.pretext.test_training import config, log
 from tests.pretext.sources import MICRO, array_source, write_records
+from tests.pretext.test_training import config, log
 
 MEASURED = ("seconds", "pairs_per_second")
 

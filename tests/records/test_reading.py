@@ -7,10 +7,10 @@ import tensorflow as tf
 from numpy.testing import assert_array_equal
 
 from atmodist.pairs.pair_records import BARE_SPLIT, open_records
+from atmodist.pairs.reading import read_pairs
 from atmodist.records.example import FRAME_OVERHEAD
 from atmodist.records.frames import DamagedShardError
-from atmodist.records.reading import naming_damage, read_pairs
-from tests.pretext.sources import relabelled
+from atmodist.records.reading import naming_damage
 from tests.pairs.test_pair_records import (
     MAX_LABEL,
     SHAPE,
@@ -19,6 +19,7 @@ from tests.pairs.test_pair_records import (
     patches,
     write_as_reference,
 )
+from tests.pretext.sources import relabelled
 
 
 @pytest.fixture(scope="module")

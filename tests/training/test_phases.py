@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from atmodist.pretext.configuration import TrainingConfig
-from atmodist.training.phases import fit_warmup, plan_phases
+from atmodist.pretext.warm_up import fit_warmup, plan_phases
 from tests.pretext.sources import array_source
 
 

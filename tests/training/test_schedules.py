@@ -3,7 +3,8 @@ import json
 import pytest
 
 from atmodist.pretext.configuration import TrainingConfig
-from atmodist.training.schedules import Constant, Cosine, Plateau, make_schedule
+from atmodist.pretext.schedule import make_schedule
+from atmodist.training.schedules import Constant, Cosine, Plateau
 
 
 def rates(schedule, losses):

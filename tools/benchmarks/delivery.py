@@ -52,7 +52,7 @@ def main() -> None:
 
 def measure(folder: Path, batch_size: int, repeats: int) -> list[list[str]]:
     """Times passes and training steps in turns."""
-    from atmodist.records.reading import read_pairs
+    from atmodist.pairs.reading import read_pairs
 
     records = open_records(folder)
     step = training_step(batch_size)

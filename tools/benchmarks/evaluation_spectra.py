@@ -25,8 +25,9 @@ from common import machine, print_table
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.files.constants import EARTH_RADIUS
-from evaluation.contract.statistic import GLOBE, Region, Sample, Setting
+from evaluation.contract.statistic import Sample
 from evaluation.numerics import spherical
+from evaluation.numerics.setting import GLOBE, Region, Setting
 from evaluation.numerics.spherical import analysis, degrees, power_per_degree
 from evaluation.statistics import kinetic_energy, power_spectrum, semivariogram
 

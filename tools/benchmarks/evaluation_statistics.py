@@ -27,7 +27,8 @@ from common import machine, print_table
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from evaluation.contract.regions import with_globe
-from evaluation.contract.statistic import Accumulator, Sample, Setting
+from evaluation.contract.statistic import Accumulator, Sample
+from evaluation.numerics.setting import Setting
 from evaluation.statistics import known
 
 SHARED = ("modal", "reference_modal", "gradient", "reference_gradient")

@@ -21,8 +21,9 @@ from common import machine, print_table
 
 from atmodist.fields.grid import GridKind, make_grid
 from atmodist.fields.winds import vorticity_divergence
+from atmodist.files.errors import BrokenFileError
 from atmodist.ingestion.pipeline import IngestConfig, ingest
-from atmodist.ingestion.recognition import BrokenFileError, Selection
+from atmodist.ingestion.recognition import Selection
 from atmodist.ingestion.sources import FieldReader, find_files, scan_file
 
 GRIDS: tuple[tuple[GridKind, int], ...] = (

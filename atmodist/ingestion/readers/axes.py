@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atmodist.fields.time_axis import EPOCH_UNITS, STANDARD_CALENDARS
-from atmodist.ingestion.recognition import (
-    Level,
-    Selection,
-    UnsupportedFileError,
-    level_from_name,
-)
+from atmodist.files.errors import UnsupportedFileError
+from atmodist.ingestion.recognition import Level, Selection, level_from_name
 
 if TYPE_CHECKING:
     import xarray as xr

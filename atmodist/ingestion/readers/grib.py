@@ -15,15 +15,14 @@ from typing import IO, Any
 import numpy as np
 
 from atmodist.fields.grid import gauss_latitudes
+from atmodist.fields.orientation import Orientation
+from atmodist.files.errors import BrokenFileError, UnsupportedFileError
 from atmodist.ingestion.readers.grib_sections import check_message, check_messages
 from atmodist.ingestion.recognition import (
-    BrokenFileError,
     Contents,
     Level,
-    Orientation,
     Selection,
     Series,
-    UnsupportedFileError,
     check_units,
     level_from_name,
 )

@@ -12,7 +12,7 @@ first; it takes a few small reads per message, none of values.
 from pathlib import Path
 from typing import IO
 
-from atmodist.ingestion.recognition import BrokenFileError
+from atmodist.files.errors import BrokenFileError
 
 _FOLLOWING = {0: (1,), 1: (2, 3), 2: (3,), 3: (4,), 4: (5,), 5: (6,), 6: (7,), 7: (2, 3, 4)}
 _LEAST_LENGTHS = {1: 21, 2: 5, 3: 14, 4: 9, 5: 11, 6: 6, 7: 5}  # bytes, edition 2

@@ -11,22 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atmodist.fields.opening import LIBRARY_FAULTS, open_dataset, reporting
+from atmodist.fields.orientation import Orientation
 from atmodist.fields.zarr_store import require_chunks
+from atmodist.files.errors import UnsupportedFileError
 from atmodist.ingestion.readers.axes import (
     LEVEL_NAMES,
     horizontal_axes,
     valid_times,
     vertical_levels,
 )
-from atmodist.ingestion.recognition import (
-    Contents,
-    Orientation,
-    Selection,
-    Series,
-    UnsupportedFileError,
-    check_units,
-    some,
-)
+from atmodist.ingestion.recognition import Contents, Selection, Series, check_units, some
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -2,7 +2,7 @@
 
 A task brings a network that holds an encoder, turns batches of pairs into inputs and targets, and
 says what is wrong with the outputs. The loop knows nothing else of it. A new task is a module with
-a class, and a line in `make_task`.
+a class, and a line in `known.make_task`.
 """
 
 from collections.abc import Iterable
@@ -12,9 +12,6 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 import tensorflow as tf
-
-from atmodist.pretext.configuration import TrainingConfig
-from atmodist.pretext.pair_source import PairSource
 
 Scores = dict[str, Any]
 
@@ -64,18 +61,3 @@ class Task(Protocol):
 
     def illustrate(self, network: keras.Model, batches: tf.data.Dataset, folder: Path) -> None:
         """Draws what the network does with prepared evaluation batches, if that is worth a look."""
-
-
-def make_task(config: TrainingConfig, source: PairSource) -> Task:
-    """Makes the task of a resolved configuration, for the fields of a source."""
-    if config.task != "temporal_distance":
-        from atmodist.pretext.tasks.reconstruction import Reconstruction
-
-        normalization = source.normalization
-        channels = None if normalization is None else normalization.channels
-        return Reconstruction(
-            config, source.input_shape, channels=channels, normalization=normalization
-        )
-    from atmodist.pretext.tasks.temporal_distance import TemporalDistance
-
-    return TemporalDistance(config, source.input_shape, source.num_classes)

@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import make_grid
 from evaluation.contract.accumulation import StepAccumulator, StepSeries, checked_options
-from evaluation.contract.statistic import GLOBE, Setting
+from evaluation.numerics.setting import GLOBE, Setting
 
 SETTING = Setting(
     grid=make_grid("gauss", 8), channels=(DIVERGENCE, VORTICITY), regions={GLOBE: None}

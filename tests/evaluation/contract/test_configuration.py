@@ -6,7 +6,7 @@ from evaluation.contract.configuration import (
     EvaluationConfig,
     parse_candidates,
 )
-from evaluation.contract.statistic import Region
+from evaluation.numerics.setting import Region
 
 
 def parsed(word):

@@ -3,7 +3,7 @@ import pytest
 
 from atmodist.fields.grid import Grid, make_grid
 from evaluation.contract.regions import REGIONS, named_regions, region_title, with_globe
-from evaluation.contract.statistic import GLOBE, Region, Setting
+from evaluation.numerics.setting import GLOBE, Region, Setting
 
 
 def test_regions_are_told_in_words():

@@ -3,8 +3,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from atmodist.files.figures import save_figure
-from evaluation.contract.statistic import REFERENCE
 from evaluation.drawing import maps, plotting
+from evaluation.numerics.setting import REFERENCE
 
 LATITUDE = np.linspace(87.5, -87.5, 36)
 LONGITUDE = np.arange(0, 360, 5.0)

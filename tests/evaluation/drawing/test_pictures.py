@@ -4,8 +4,8 @@ from numpy.testing import assert_allclose
 
 from atmodist.fields.archive import VORTICITY
 from atmodist.fields.grid import Grid
-from evaluation.contract.statistic import GLOBE, REFERENCE, Region, Setting
 from evaluation.drawing import pictures, plotting
+from evaluation.numerics.setting import GLOBE, REFERENCE, Region, Setting
 
 
 def setting(regions=(), rows=36):

@@ -4,8 +4,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from atmodist.files.figures import save_figure
-from evaluation.contract.statistic import REFERENCE
 from evaluation.drawing import plotting
+from evaluation.numerics.setting import REFERENCE
 
 
 def test_candidates_differ_and_the_reference_is_black():

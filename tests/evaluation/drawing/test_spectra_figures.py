@@ -1,8 +1,8 @@
 import numpy as np
 
-from evaluation.contract.statistic import REFERENCE
 from evaluation.drawing import plotting
 from evaluation.drawing.spectra_figures import Lines, spectrum_figure
+from evaluation.numerics.setting import REFERENCE
 
 DEGREE = np.arange(1.0, 64.0)
 

@@ -79,7 +79,7 @@ def test_cells_of_a_region_over_the_date_line_cross_it():
 
 
 def test_region_that_is_too_small_is_named():
-    from evaluation.contract.statistic import Region
+    from evaluation.numerics.setting import Region
 
     with pytest.raises(ValueError, match="region 'dot' holds 1 x 1 points"):
         windows(setting(regions={"dot": Region(south=-1, north=1, west=-1, east=1)}))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from evaluation.contract.statistic import REFERENCE
+from evaluation.numerics.setting import REFERENCE
 from evaluation.report.tables import gaps_of, number_table, rows, summary_rows, summary_table
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evaluation.contract.configuration import ComparisonConfig, EvaluationConfig
-from evaluation.contract.statistic import REFERENCE
+from evaluation.numerics.setting import REFERENCE
 from evaluation.running.comparison import compare
 from evaluation.running.results import load_results
 from evaluation.running.runner import evaluate

@@ -3,7 +3,7 @@ import pytest
 
 from atmodist.files.outputs import read_json
 from evaluation.contract.configuration import EvaluationConfig
-from evaluation.contract.statistic import REFERENCE
+from evaluation.numerics.setting import REFERENCE
 from evaluation.running import progress, work_units
 from evaluation.running.results import load_results
 from evaluation.running.runner import evaluate

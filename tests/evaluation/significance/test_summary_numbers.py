@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from evaluation.contract.statistic import REFERENCE
+from evaluation.numerics.setting import REFERENCE
 from evaluation.significance.summary_numbers import Bootstrap, flat, nested, numbers
 
 

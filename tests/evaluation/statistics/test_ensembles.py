@@ -6,7 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import make_grid
-from evaluation.contract.statistic import GLOBE, Region, Sample, Setting
+from evaluation.contract.statistic import Sample
+from evaluation.numerics.setting import GLOBE, Region, Setting
 from evaluation.statistics.ensembles import STATISTIC, crps, ranks, spread_skill
 
 GRID = make_grid("gauss", 32)

@@ -10,7 +10,8 @@ from atmodist.metric.calibration import Calibration, StageCalibration
 from atmodist.metric.extent import Extent
 from atmodist.metric.lag_curve import LagCurve
 from atmodist.training.saving import save_network
-from evaluation.contract.statistic import GLOBE, Region, Sample, Setting
+from evaluation.contract.statistic import Sample
+from evaluation.numerics.setting import GLOBE, Region, Setting
 from evaluation.statistics import learned_distance, projections
 from evaluation.statistics.learned_distance import STATISTIC, FeatureStore, cell_shares, loaded
 from tests.metric.encoders import made_encoder, made_fields, made_normalization

@@ -5,8 +5,9 @@ from numpy.testing import assert_allclose
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.files.constants import EARTH_RADIUS
-from evaluation.contract.statistic import GLOBE, REFERENCE, Region, Sample, Setting
+from evaluation.contract.statistic import Sample
 from evaluation.drawing import plotting
+from evaluation.numerics.setting import GLOBE, REFERENCE, Region, Setting
 from evaluation.numerics.spherical import degrees, random_modal, synthesis
 from evaluation.statistics.power_spectrum import STATISTIC
 

@@ -6,7 +6,8 @@ from scipy.stats import ortho_group
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
-from evaluation.contract.statistic import GLOBE, Sample, Setting
+from evaluation.contract.statistic import Sample
+from evaluation.numerics.setting import GLOBE, Setting
 from evaluation.statistics.projections import (
     STATISTIC,
     cut,

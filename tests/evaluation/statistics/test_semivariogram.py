@@ -6,8 +6,9 @@ from scipy.special import eval_legendre
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.files.constants import EARTH_RADIUS
-from evaluation.contract.statistic import GLOBE, REFERENCE, Region, Sample, Setting
+from evaluation.contract.statistic import Sample
 from evaluation.drawing import plotting
+from evaluation.numerics.setting import GLOBE, REFERENCE, Region, Setting
 from evaluation.numerics.spherical import power_per_degree, random_modal, synthesis
 from evaluation.statistics.semivariogram import (
     STATISTIC,

@@ -6,8 +6,9 @@ from scipy.ndimage import gaussian_filter
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.metric.pixel_measures import ssim
-from evaluation.contract.statistic import GLOBE, Region, Sample, Setting
+from evaluation.contract.statistic import Sample
 from evaluation.numerics.averages import windows
+from evaluation.numerics.setting import GLOBE, Region, Setting
 from evaluation.statistics.structure import (
     STATISTIC,
     area_quantiles,
