@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 
 from atmodist.cli.common import command_parser, load_tensorflow, run_command
 
-# Of packages above this one: a kind of records is known once its module is imported, and layers of
-# networks are known to Keras then.
-RECORDS, LAYERS = "srgan.samples.record_set", "srgan.networks.layers"
+RECORDS = "srgan.samples.record_set"  # of a package above this one; known once it is imported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,5 +30,4 @@ def _inspect(config: InspectConfig) -> str:
     importlib.import_module(RECORDS)
     if has_networks(config.path):
         load_tensorflow()
-        importlib.import_module(LAYERS)
     return inspect_path(config.path, verify=config.verify)
