@@ -11,8 +11,8 @@ from atmodist.fields.archive import Archive
 from atmodist.fields.normalization import FORMAT as NORMALIZATION_FORMAT
 from atmodist.fields.normalization import Normalization
 from atmodist.files.outputs import read_json
-from atmodist.pairs.pair_records import SIDECAR, RecordSet
-from atmodist.records.record_set import REFERENCE_NAME, ShardedRecords
+from atmodist.pairs.pair_records import SIDECAR, PairRecords
+from atmodist.records.record_set import REFERENCE_NAME, RecordSet
 from atmodist.training import checkpoints
 
 NETWORK_SUFFIX = ".keras"
@@ -57,9 +57,9 @@ def has_networks(path: str | Path) -> bool:
     return path.suffix == NETWORK_SUFFIX or any(path.glob(f"*{NETWORK_SUFFIX}"))
 
 
-def describe_records(records: ShardedRecords, verify: bool) -> str:
+def describe_records(records: RecordSet, verify: bool) -> str:
     """What a set of records holds, one line for each fact."""
-    noun = "pairs" if isinstance(records, RecordSet) else "records"
+    noun = "pairs" if isinstance(records, PairRecords) else "records"
     lines = [
         f"records   {records.folder}",
         f"dataset   {records.dataset} {records.version}, compression {records.compression}",
@@ -77,7 +77,7 @@ def describe_records(records: ShardedRecords, verify: bool) -> str:
     if "grid" in records.metadata:
         lines.append(f"grid      {records.metadata['grid']}")
     if records.metadata.get("step_seconds"):
-        label = " (label 1)" if isinstance(records, RecordSet) else ""
+        label = " (label 1)" if isinstance(records, PairRecords) else ""
         lines.append(f"step      {records.metadata['step_seconds']} s{label}")
     if verify:
         damage = [str(error) for error in records.find_damage()]
@@ -87,10 +87,10 @@ def describe_records(records: ShardedRecords, verify: bool) -> str:
     return "\n".join(lines)
 
 
-def _about_patches(records: ShardedRecords) -> list[str]:
+def _about_patches(records: RecordSet) -> list[str]:
     """What a record is; of kinds other than pairs, whatever they say of themselves."""
     patch = f"{' x '.join(map(str, records.shape))} ({', '.join(records.channels)})"
-    if isinstance(records, RecordSet):
+    if isinstance(records, PairRecords):
         return [f"pairs     2 patches of {patch}, labels 1..{records.max_label}"]
     lines = [f"kind      {records.kind.replace('_', ' ')}", f"patches   {patch}"]
     if records.normalization is None:
@@ -156,15 +156,15 @@ def _describe_files(path: Path, verify: bool) -> str:
         return describe_records(_kind_of(sidecar).open(path), verify)
     names = [path.name] if path.is_file() else [file.name for file in path.glob("*.tfrecord*")]
     tasks = {match["task"] for name in names if (match := REFERENCE_NAME.fullmatch(name))}
-    kinds = [kind for kind in ShardedRecords.__subclasses__() if tasks == {kind.task}]
-    return describe_records((kinds or [RecordSet])[0].open(path), verify)
+    kinds = [kind for kind in RecordSet.__subclasses__() if tasks == {kind.task}]
+    return describe_records((kinds or [PairRecords])[0].open(path), verify)
 
 
-def _kind_of(sidecar: Path) -> type[ShardedRecords]:
+def _kind_of(sidecar: Path) -> type[RecordSet]:
     """The class of the records that `records.json` describes."""
     content = read_json(sidecar)
-    name = content.get("kind", RecordSet.kind) if isinstance(content, dict) else RecordSet.kind
-    for kind in ShardedRecords.__subclasses__():
+    name = content.get("kind", PairRecords.kind) if isinstance(content, dict) else PairRecords.kind
+    for kind in RecordSet.__subclasses__():
         if kind.kind == name:
             return kind
     raise ValueError(

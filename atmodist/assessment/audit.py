@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 
 from atmodist.assessment.bootstrap import BaseTimeBootstrap, cell
-from atmodist.assessment.control_fields import DAY, ArchiveDonors, Clock, RecordDonors
+from atmodist.assessment.control_fields import DAY, ArchiveDonors, ClockTimes, RecordDonors
 from atmodist.assessment.place_and_clock_baseline import (
     accuracy_by_position,
     table_cells,
     table_guesses,
 )
-from atmodist.assessment.predictions import Pairs, Predictor
+from atmodist.assessment.predictions import JudgedPairs, Predictor
 from atmodist.assessment.recalibrated_scores import information, parity_is_right, refit_read_out
 
 SENTENCES = {
@@ -91,20 +91,20 @@ class AuditSettings:
         clock: Of the series.
         unrelated_seconds: Fields at least this far apart count as unrelated.
         band_degrees: Width of latitude bands.
-        batch_size: Pairs per call of the network.
+        batch_size: JudgedPairs per call of the network.
         resamples: Of the bootstrap.
         seed: Of the choice of fields and of the bootstrap.
     """
 
     num_classes: int
-    clock: Clock
+    clock: ClockTimes
     unrelated_seconds: float = 3 * DAY
     band_degrees: float = 15.0
     batch_size: int = 128
     resamples: int = 1000
     seed: int = 0
 
-    def bootstrap(self, pairs: Pairs) -> BaseTimeBootstrap:
+    def bootstrap(self, pairs: JudgedPairs) -> BaseTimeBootstrap:
         """Intervals of means over these pairs."""
         return BaseTimeBootstrap(
             pairs.step, max_label=self.num_classes, resamples=self.resamples, seed=self.seed
@@ -119,7 +119,7 @@ class _Judge:
         self.refitted: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # (pair numbers, log p)
 
     def answers(
-        self, name: str, logits: np.ndarray, pairs: Pairs, numbers: np.ndarray, source: str
+        self, name: str, logits: np.ndarray, pairs: JudgedPairs, numbers: np.ndarray, source: str
     ) -> None:
         """Adds the rows of one control; `numbers` says which of the audited pairs these are."""
         self.audit.logits[name] = logits
@@ -139,7 +139,7 @@ class _Judge:
         control: str,
         score: str,
         values: np.ndarray,
-        pairs: Pairs,
+        pairs: JudgedPairs,
         parity: bool = False,
         source: str = "",
         mask: np.ndarray | None = None,
@@ -167,8 +167,8 @@ class _Judge:
 def audit_shortcuts(
     predict: Predictor,
     patches: np.ndarray,
-    pairs: Pairs,
-    training: Pairs | None,
+    pairs: JudgedPairs,
+    training: JudgedPairs | None,
     settings: AuditSettings,
     *,
     donors: RecordDonors | ArchiveDonors | None,
@@ -228,7 +228,7 @@ def _batched(predict: Predictor, batch_size: int) -> Callable[[np.ndarray], np.n
     return network
 
 
-def _clock_answers(judge: _Judge, answers: dict[str, np.ndarray], pairs: Pairs) -> None:
+def _clock_answers(judge: _Judge, answers: dict[str, np.ndarray], pairs: JudgedPairs) -> None:
     """How often the network says what the clock says of exchanged fields: a day minus the lag."""
     day, num_classes = judge.settings.clock.num_phases, judge.settings.num_classes
     if num_classes > day:
@@ -248,7 +248,7 @@ def _unrelated_dates(
     judge: _Judge,
     network: Callable[[np.ndarray], np.ndarray],
     patches: np.ndarray,
-    pairs: Pairs,
+    pairs: JudgedPairs,
     donors: RecordDonors | ArchiveDonors,
 ) -> None:
     settings, clock = judge.settings, judge.settings.clock
@@ -277,7 +277,7 @@ def _archive_controls(
     judge: _Judge,
     network: Callable[[np.ndarray], np.ndarray],
     patches: np.ndarray,
-    pairs: Pairs,
+    pairs: JudgedPairs,
     donors: ArchiveDonors,
     composite_steps: range | None,
 ) -> None:
@@ -301,7 +301,7 @@ def _archive_controls(
         judge.answers(name, network(means), pairs, everything, donors.source)
 
 
-def _tables(judge: _Judge, pairs: Pairs, training: Pairs) -> None:
+def _tables(judge: _Judge, pairs: JudgedPairs, training: JudgedPairs) -> None:
     settings = judge.settings
     ours, theirs = (
         table_cells(which, settings.clock, settings.band_degrees) for which in (pairs, training)
@@ -311,7 +311,7 @@ def _tables(judge: _Judge, pairs: Pairs, training: Pairs) -> None:
         judge.add(name, "accuracy", guess == pairs.label, pairs, source="training records")
 
 
-def _conclude(judge: _Judge, pairs: Pairs, blurred: bool) -> None:
+def _conclude(judge: _Judge, pairs: JudgedPairs, blurred: bool) -> None:
     """Compares `same hour` and `same parity` with the floor, pair by pair."""
     for control, what in (("same hour", "time of day"), ("same parity", "odd and even steps")):
         if control not in judge.refitted or "any hour" not in judge.refitted:

@@ -1,6 +1,6 @@
 """Confidence intervals of means over pairs, from a block bootstrap over base times.
 
-Pairs of one base time share their weather, and base times near each other are alike and share
+JudgedPairs of one base time share their weather, and base times near each other are alike and share
 fields. So blocks of consecutive base times, as long as the largest lag if the data allow, are drawn
 with replacement, each with all its pairs: the circular block bootstrap of
 `atmodist.calibration.ranking`. Intervals hold 95 %. Where fewer than four base times have pairs at

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
+class PretextEvaluationConfig:
     """Judge a run of rplearn-train: scores, calibration, maps and an audit of shortcuts."""
 
     run: Path = field(metadata={"help": "Folder of a run, made by rplearn-train."})

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.assessment.predictions import Pairs, join, stream_pairs
+from atmodist.assessment.predictions import JudgedPairs, join, stream_pairs
 from atmodist.fields.archive import Archive
 from atmodist.fields.grid import Grid
 from atmodist.fields.normalization import Normalization
-from atmodist.pairs.pair_records import RecordSet
+from atmodist.pairs.pair_records import PairRecords
 
 DAY = 86_400  # seconds
 COMPOSITE_DAYS = 64  # averaged at most for each mean
 
 
-class Clock:
+class ClockTimes:
     """Time of day, in whole steps: `phase` counts steps since midnight.
 
     Args:
@@ -53,12 +53,12 @@ class RecordDonors:
 
     def __init__(
         self,
-        records: RecordSet,
+        records: PairRecords,
         splits: Sequence[str],
         *,
         limit: int,
         num_classes: int,
-        clock: Clock,
+        clock: ClockTimes,
     ):
         self._records, self._splits, self._clock = records, splits, clock
         self._limit, self._num_classes = limit, num_classes
@@ -68,7 +68,7 @@ class RecordDonors:
         self._place = np.repeat(_unit_vectors(self._pairs), 2, axis=0)
 
     def find(
-        self, pairs: Pairs, phase: np.ndarray, *, apart: float, rng: np.random.Generator
+        self, pairs: JudgedPairs, phase: np.ndarray, *, apart: float, rng: np.random.Generator
     ) -> np.ndarray:
         """Numbers of fields at this time of day, more than `apart` seconds from each pair.
 
@@ -91,7 +91,7 @@ class RecordDonors:
                 found[inside] = fits[nearness.argmax(axis=1)]
         return found
 
-    def read(self, pairs: Pairs, numbers: np.ndarray) -> np.ndarray:
+    def read(self, pairs: JudgedPairs, numbers: np.ndarray) -> np.ndarray:
         """The fields of these numbers. Shape (pair, latitude, longitude, channel)."""
         result = np.empty((len(numbers), *self._records.shape), np.float32)
         start = 0
@@ -103,7 +103,7 @@ class RecordDonors:
             start = stop
         return result
 
-    def _stream(self) -> Iterator[tuple[np.ndarray, Pairs]]:
+    def _stream(self) -> Iterator[tuple[np.ndarray, JudgedPairs]]:
         for split in self._splits:
             seen = 0
             for patches, pairs in stream_pairs(
@@ -136,13 +136,13 @@ class ArchiveDonors:
         archive: Archive,
         normalization: Normalization,
         patch_shape: tuple[int, int],
-        clock: Clock,
+        clock: ClockTimes,
     ):
         self.archive, self.normalization = archive, normalization
         self._shape, self._clock = patch_shape, clock
 
     def find(
-        self, pairs: Pairs, phase: np.ndarray, *, apart: float, rng: np.random.Generator
+        self, pairs: JudgedPairs, phase: np.ndarray, *, apart: float, rng: np.random.Generator
     ) -> np.ndarray:
         """Steps at this time of day, more than `apart` seconds from each pair; -1 for none."""
         time = self.archive.time.seconds
@@ -162,11 +162,11 @@ class ArchiveDonors:
         step = np.minimum(np.searchsorted(seconds, time), len(seconds) - 1)
         return np.where(seconds[step] == time, step, -1)
 
-    def read(self, pairs: Pairs, numbers: np.ndarray) -> np.ndarray:
+    def read(self, pairs: JudgedPairs, numbers: np.ndarray) -> np.ndarray:
         """The fields of these steps, normalised. Shape (pair, latitude, longitude, channel)."""
         return self._cut(pairs, numbers, lambda step: self.archive.read(int(step)))
 
-    def composites(self, pairs: Pairs, steps: range, *, by_hour: bool) -> np.ndarray:
+    def composites(self, pairs: JudgedPairs, steps: range, *, by_hour: bool) -> np.ndarray:
         """Both fields of each pair as means over dates, with no weather of one date in common.
 
         The first field is a mean over the earlier half of the days, the second over the later
@@ -211,7 +211,7 @@ class ArchiveDonors:
             raise ValueError("too few days for a mean of each time of day")
         return {cell: (sums[cell] / counts[cell]).astype(np.float32) for cell in sums}
 
-    def _cut(self, pairs: Pairs, cells: np.ndarray, field_of: Any) -> np.ndarray:
+    def _cut(self, pairs: JudgedPairs, cells: np.ndarray, field_of: Any) -> np.ndarray:
         row, column = locate(self.archive.grid, pairs)
         shape = (len(pairs), *self._shape, len(self.archive.channels))
         result = np.empty(shape, np.float32)
@@ -228,7 +228,7 @@ def window(field: np.ndarray, row: int, column: int, shape: tuple[int, int]) -> 
     return field[row : row + shape[0]][:, columns]
 
 
-def locate(grid: Grid, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+def locate(grid: Grid, pairs: JudgedPairs) -> tuple[np.ndarray, np.ndarray]:
     """First row and column of each pair.
 
     Raises:
@@ -248,6 +248,6 @@ def locate(grid: Grid, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     return row, column
 
 
-def _unit_vectors(pairs: Pairs) -> np.ndarray:
+def _unit_vectors(pairs: JudgedPairs) -> np.ndarray:
     phi, lam = np.radians(pairs.latitude), np.radians(pairs.longitude)
     return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=1)

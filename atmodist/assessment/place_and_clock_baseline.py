@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from atmodist.assessment.control_fields import Clock
-from atmodist.assessment.predictions import Pairs
+from atmodist.assessment.control_fields import ClockTimes
+from atmodist.assessment.predictions import JudgedPairs
 from atmodist.assessment.tables import latitude_bands
 
 
 def accuracy_by_position(
-    guess: np.ndarray, pairs: Pairs, *, num_classes: int, band_degrees: float
+    guess: np.ndarray, pairs: JudgedPairs, *, num_classes: int, band_degrees: float
 ) -> np.ndarray:
     """The chance that another pair of the same latitude band has the guessed label, per pair."""
     band, edges = latitude_bands(pairs.latitude, band_degrees)
@@ -18,7 +18,9 @@ def accuracy_by_position(
     return np.asarray(others / np.maximum(counts[band].sum(axis=1) - 1, 1))
 
 
-def table_cells(pairs: Pairs, clock: Clock, band_degrees: float) -> dict[str, np.ndarray]:
+def table_cells(
+    pairs: JudgedPairs, clock: ClockTimes, band_degrees: float
+) -> dict[str, np.ndarray]:
     """The cell of each pair in each table, by the name of the table. Shape (pair,) each."""
     band, _ = latitude_bands(pairs.latitude, band_degrees)
     hour = clock.phase(pairs.time)

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from atmodist.files.outputs import atomic_path
-from atmodist.pairs.pair_records import RecordSet
+from atmodist.pairs.pair_records import PairRecords
 from atmodist.pairs.reading import read_pairs
 from atmodist.records.reading import naming_damage
 
@@ -26,7 +26,7 @@ UNKNOWN = -1  # step and time of records of the reference implementation, which 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs:
+class JudgedPairs:
     """Where and when pairs are, without their fields.
 
     Attributes:
@@ -66,13 +66,15 @@ class Pairs:
         """Whether the times are known."""
         return bool(np.any(self.time != UNKNOWN))
 
-    def take(self, chosen: np.ndarray | slice) -> "Pairs":
+    def take(self, chosen: np.ndarray | slice) -> "JudgedPairs":
         """The pairs of these numbers, of this mask or of this slice."""
-        return Pairs(**{entry.name: getattr(self, entry.name)[chosen] for entry in fields(Pairs)})
+        return JudgedPairs(
+            **{entry.name: getattr(self, entry.name)[chosen] for entry in fields(JudgedPairs)}
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All attributes, by name."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(Pairs)}
+        return {entry.name: getattr(self, entry.name) for entry in fields(JudgedPairs)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class Predictions:
     """
 
     logits: np.ndarray
-    pairs: Pairs
+    pairs: JudgedPairs
 
     @property
     def guess(self) -> np.ndarray:
@@ -101,11 +103,11 @@ def log_probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarra
 
 
 def predict_split(
-    predict: Predictor, records: RecordSet, split: str, *, num_classes: int, batch_size: int
+    predict: Predictor, records: PairRecords, split: str, *, num_classes: int, batch_size: int
 ) -> Predictions:
     """Streams a split through a network once."""
     logits: list[np.ndarray] = []
-    parts: list[Pairs] = []
+    parts: list[JudgedPairs] = []
     for patches, pairs in stream_pairs(
         records, split, num_classes=num_classes, batch_size=batch_size, desc="predicting"
     ):
@@ -115,9 +117,9 @@ def predict_split(
 
 
 def stream_pairs(
-    records: RecordSet, split: str, *, num_classes: int, batch_size: int, desc: str
+    records: PairRecords, split: str, *, num_classes: int, batch_size: int, desc: str
 ) -> Any:
-    """Yields (patches (batch, 2, latitude, longitude, channel), `Pairs`), in the order of files."""
+    """Yields (patches (batch, 2, latitude, longitude, channel), `JudgedPairs`), by file."""
     extras = [name for name in (*PLACE, "time", "step") if name in records.features]
     batches = read_pairs(
         records,
@@ -136,7 +138,7 @@ def stream_pairs(
             start += len(label)
             yield (
                 np.asarray(patches),
-                Pairs(
+                JudgedPairs(
                     label=label,
                     step=values.get("step", numbers),
                     time=values.get("time", np.full(len(label), UNKNOWN)),
@@ -150,12 +152,12 @@ def stream_pairs(
         raise ValueError(f"the split {split!r} of {records.folder} holds no pairs.")
 
 
-def join(parts: list[Pairs]) -> Pairs:
+def join(parts: list[JudgedPairs]) -> JudgedPairs:
     """Puts pairs one after the other."""
-    return Pairs(
+    return JudgedPairs(
         **{
             entry.name: np.concatenate([getattr(part, entry.name) for part in parts])
-            for entry in fields(Pairs)
+            for entry in fields(JudgedPairs)
         }
     )
 
@@ -188,4 +190,4 @@ def load_predictions(path: Path, identity: str) -> Predictions | None:
     arrays = load_arrays(path, identity)
     if arrays is None:
         return None
-    return Predictions(logits=arrays.pop("logits"), pairs=Pairs(**arrays))
+    return Predictions(logits=arrays.pop("logits"), pairs=JudgedPairs(**arrays))

@@ -12,7 +12,7 @@ from atmodist.assessment.predictions import stream_pairs
 from atmodist.fields.archive import Archive
 from atmodist.fields.normalization import Normalization
 from atmodist.fields.time_axis import TimeAxis
-from atmodist.pairs.pair_records import RecordSet
+from atmodist.pairs.pair_records import PairRecords
 
 NUM_CHECKED = 8  # records that are looked up; samplers have shuffled them
 TOLERANCE = 0.01  # normalised; rounding and lossy compression stay below, other weather is at 1
@@ -21,7 +21,7 @@ REMEDY = "give that one by --archive, or none"
 
 
 def require_origin(
-    archive: Archive, normalization: Normalization, records: RecordSet, split: str
+    archive: Archive, normalization: Normalization, records: PairRecords, split: str
 ) -> bool:
     """Refuses an archive that does not hold the first fields of the first records of a split.
 
@@ -65,5 +65,5 @@ def require_origin(
     return True
 
 
-def _foreign(archive: Archive, records: RecordSet) -> str:
+def _foreign(archive: Archive, records: PairRecords) -> str:
     return f"{archive.path} is not the archive that {records.folder} was drawn from"

@@ -10,16 +10,16 @@ import numpy as np
 from atmodist.assessment import figures
 from atmodist.assessment.audit import Audit
 from atmodist.assessment.bootstrap import LEAST_BASE_TIMES, cell
-from atmodist.assessment.configuration import EvaluationConfig
+from atmodist.assessment.configuration import PretextEvaluationConfig
 from atmodist.assessment.reliability import bound_note, temperature_text
 from atmodist.files.outputs import write_csv
 
 
 @dataclass
-class Results:
+class PretextResults:
     """What an evaluation came to."""
 
-    config: EvaluationConfig
+    config: PretextEvaluationConfig
     epoch: int  # the one that figures, audit and maps are of
     metrics: dict[str, Any] = field(default_factory=dict)
     audit: Audit | None = None

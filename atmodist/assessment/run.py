@@ -14,11 +14,11 @@ from tqdm import tqdm
 from atmodist.assessment import figures, reliability, tables
 from atmodist.assessment.audit import Audit, AuditSettings, audit_shortcuts
 from atmodist.assessment.bootstrap import BaseTimeBootstrap
-from atmodist.assessment.configuration import EvaluationConfig
-from atmodist.assessment.control_fields import ArchiveDonors, Clock, RecordDonors
+from atmodist.assessment.configuration import PretextEvaluationConfig
+from atmodist.assessment.control_fields import ArchiveDonors, ClockTimes, RecordDonors
 from atmodist.assessment.maps import LagMap, map_lag, map_steps
 from atmodist.assessment.predictions import (
-    Pairs,
+    JudgedPairs,
     Predictions,
     join,
     load_arrays,
@@ -29,7 +29,7 @@ from atmodist.assessment.predictions import (
     stream_pairs,
 )
 from atmodist.assessment.provenance_check import require_origin
-from atmodist.assessment.report import Results, draw, entry_notes, write_tables
+from atmodist.assessment.report import PretextResults, draw, entry_notes, write_tables
 from atmodist.assessment.run_under_test import find_subject
 from atmodist.fields.archive import Archive
 from atmodist.fields.normalization import Normalization
@@ -41,7 +41,7 @@ TRAINING_PAIRS = 50_000  # looked at for the tables without a network
 DONORS_PER_PAIR = 4  # records looked through for each audited pair and split
 
 
-def evaluate(config: EvaluationConfig) -> Results:
+def evaluate(config: PretextEvaluationConfig) -> PretextResults:
     """Judges the checkpoints of a run and writes everything into `config.folder`."""
     return _Evaluation(config).run()
 
@@ -49,15 +49,15 @@ def evaluate(config: EvaluationConfig) -> Results:
 class _Evaluation:
     """The parts of an evaluation, in order."""
 
-    def __init__(self, config: EvaluationConfig):
+    def __init__(self, config: PretextEvaluationConfig):
         self.config = config
         self.subject = find_subject(config)
         self.records = self.subject.records
         self.notes: list[str] = []
 
-    def run(self) -> Results:
+    def run(self) -> PretextResults:
         subject, folder = self.subject, self.config.folder
-        results = Results(self.config, subject.main_epoch, notes=self.notes)
+        results = PretextResults(self.config, subject.main_epoch, notes=self.notes)
         with self._archive() as archive:  # first of all, since another's is refused
             entries = {str(epoch): self._judge(epoch) for epoch in subject.epochs}
             results.metrics = {
@@ -211,18 +211,18 @@ class _Evaluation:
         save_arrays(self.config.folder / "predictions" / "audit.npz", identity, **audit.logits)
         return audit
 
-    def _clock(self, pairs: Pairs) -> Clock | None:
+    def _clock(self, pairs: JudgedPairs) -> ClockTimes | None:
         dated = pairs.is_dated and self.records.metadata.get("calendar") != NO_CALENDAR
         if not dated or self.subject.step_seconds is None:
             self.notes.append("The records have no dates, so there is no audit of the clock.")
             return None
         try:
-            return Clock(self.subject.step_seconds)
+            return ClockTimes(self.subject.step_seconds)
         except ValueError as error:
             self.notes.append(f"There is no audit of the clock: {error}.")
             return None
 
-    def _first_pairs(self) -> tuple[np.ndarray, Pairs]:
+    def _first_pairs(self) -> tuple[np.ndarray, JudgedPairs]:
         parts, found = [], []
         for patches, pairs in stream_pairs(
             self.records,
@@ -238,7 +238,7 @@ class _Evaluation:
         limit = self.config.audit_pairs
         return np.concatenate(parts)[:limit], join(found).take(slice(limit))
 
-    def _training_pairs(self) -> Pairs | None:
+    def _training_pairs(self) -> JudgedPairs | None:
         if TRAIN not in self.records.splits or self.config.split == TRAIN:
             return None
         path = self.config.folder / "predictions" / "training_pairs.npz"
@@ -247,8 +247,8 @@ class _Evaluation:
         )
         kept = load_arrays(path, identity)
         if kept is not None:
-            return Pairs(**kept)
-        found: list[Pairs] = []
+            return JudgedPairs(**kept)
+        found: list[JudgedPairs] = []
         for _, pairs in stream_pairs(
             self.records,
             TRAIN,

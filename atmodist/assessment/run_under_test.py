@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atmodist.assessment.configuration import EvaluationConfig
+from atmodist.assessment.configuration import PretextEvaluationConfig
 from atmodist.assessment.predictions import Predictor
 from atmodist.fields.normalization import Normalization
 from atmodist.files.outputs import digest, fingerprint, read_json
-from atmodist.pairs.pair_records import SIDECAR, RecordSet, open_records
+from atmodist.pairs.pair_records import SIDECAR, PairRecords, open_records
 from atmodist.training import checkpoints
 from atmodist.training.saving import load_network
 
@@ -31,7 +31,7 @@ class Subject:
     epochs: list[int]
     main_epoch: int
     num_classes: int
-    records: RecordSet
+    records: PairRecords
     split: str
     normalization: Normalization | None
 
@@ -77,7 +77,7 @@ class Subject:
         return range(period["first_step"], period["last_step"] + 1) if period else None
 
 
-def find_subject(config: EvaluationConfig) -> Subject:
+def find_subject(config: PretextEvaluationConfig) -> Subject:
     """Finds what a configuration means.
 
     Raises:
@@ -144,7 +144,7 @@ def require_temporal_distance(run: Path, state: dict[str, Any]) -> None:
         )
 
 
-def find_records(config: EvaluationConfig, state: dict[str, Any]) -> RecordSet:
+def find_records(config: PretextEvaluationConfig, state: dict[str, Any]) -> PairRecords:
     """The records of the configuration, or those that the run was trained with."""
     if config.records is not None:
         return open_records(config.records)
@@ -155,7 +155,7 @@ def find_records(config: EvaluationConfig, state: dict[str, Any]) -> RecordSet:
     raise ValueError(f"the records of the run, {noted}, are not there; name them by --records.")
 
 
-def _checked_normalization(run: Path, records: RecordSet) -> Normalization | None:
+def _checked_normalization(run: Path, records: PairRecords) -> Normalization | None:
     ours = run / "normalization.json"
     theirs = records.folder / "normalization.json"
     if not ours.is_file():

@@ -39,7 +39,7 @@ from atmodist.metric.lag_curve import LagCurve, monotone
 from atmodist.metric.package import EncoderPackage, load_package
 from atmodist.metric.training_grid import grid_of_records
 from atmodist.metric.weights import weights_digest
-from atmodist.pairs.pair_records import RecordSet, open_records
+from atmodist.pairs.pair_records import PairRecords, open_records
 
 
 def calibrate(
@@ -56,7 +56,7 @@ def calibrate(
 
     Args:
         encoder: A run, or a package: its folder, or hf:// address.
-        records: A `RecordSet`, or what `open_records` takes.
+        records: A `PairRecords`, or what `open_records` takes.
         split: Pairs to use; not those that the encoder was trained on.
         combinations: Weighted sets of stages that shall be calibrated too.
         max_pairs: Stop after so many pairs; None for all.
@@ -64,7 +64,7 @@ def calibrate(
         progress: Whether to show a bar (on a terminal).
     """
     package = load_package(encoder, calibrated=False)
-    if not isinstance(records, RecordSet):
+    if not isinstance(records, PairRecords):
         records = open_records(records)
     measures = measure_records(
         package,
@@ -118,14 +118,14 @@ def calibrate_fields(
     )
 
 
-def measure_records(package: EncoderPackage, records: RecordSet, **options: Any) -> PairMeasures:
+def measure_records(package: EncoderPackage, records: PairRecords, **options: Any) -> PairMeasures:
     """Measures the pairs of a record set with an encoder; see `measure_pairs`."""
     encode = encoder_function(package.encoder)
     return measure_pairs(encode, records, package.normalization, **options)
 
 
 def provenance(
-    package: EncoderPackage, records: RecordSet, split: str, num_pairs: int
+    package: EncoderPackage, records: PairRecords, split: str, num_pairs: int
 ) -> dict[str, Any]:
     """What a calibration says about what it belongs to and where it comes from."""
     return {

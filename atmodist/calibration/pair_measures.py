@@ -21,7 +21,7 @@ from atmodist.fields.archive import check_finite
 from atmodist.fields.normalization import Normalization
 from atmodist.fields.series import archive_series
 from atmodist.metric.pixel_measures import PIXEL, PIXEL_MEASURES, PixelMeasure, row_mean
-from atmodist.pairs.pair_records import RecordSet
+from atmodist.pairs.pair_records import PairRecords
 
 if TYPE_CHECKING:
     from atmodist.fields.archive import Archive
@@ -78,7 +78,7 @@ class PairMeasures:
 
 def measure_pairs(
     encode: Encode,
-    records: RecordSet,
+    records: PairRecords,
     normalization: Normalization,
     *,
     split: str = "evaluation",
@@ -249,7 +249,7 @@ def _row_weights(extras: Mapping[str, np.ndarray], num_rows: int, weighted: bool
 
 
 def _batches(
-    records: RecordSet, split: str, batch_size: int, max_pairs: int | None, progress: bool
+    records: PairRecords, split: str, batch_size: int, max_pairs: int | None, progress: bool
 ) -> Any:
     from tqdm import tqdm
 
@@ -275,7 +275,7 @@ def _count(columns: Mapping[str, list[np.ndarray]]) -> int:
     return sum(map(len, columns.get("label", [])))
 
 
-def _checked_step(records: RecordSet) -> int:
+def _checked_step(records: PairRecords) -> int:
     seconds = records.metadata.get("step_seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds <= 0:
         raise ValueError(
@@ -285,7 +285,7 @@ def _checked_step(records: RecordSet) -> int:
     return seconds
 
 
-def _require_same(records: RecordSet, normalization: Normalization) -> None:
+def _require_same(records: PairRecords, normalization: Normalization) -> None:
     if records.normalization not in (None, normalization.identity):
         raise ValueError(
             f"the records in {records.folder} were made with normalization "

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atmodist.cli.common import command_parser, load_tensorflow, run_command
+from atmodist.cli.common import command_parser, run_command
+from atmodist.files.quiet_tensorflow import load_tensorflow
 
 HUB = "hf://"
 WHOLE = "whole fields want their own: atmodist calibrate ... --archive ARCHIVE"

@@ -4,7 +4,8 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from atmodist.cli.common import command_parser, load_tensorflow, run_command
+from atmodist.cli.common import command_parser, run_command
+from atmodist.files.quiet_tensorflow import load_tensorflow
 
 RECORDS = "srgan.samples.record_set"  # of a package above this one; known once it is imported
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atmodist.cli.common import command_parser, load_tensorflow, run_command
+from atmodist.cli.common import command_parser, run_command
+from atmodist.files.quiet_tensorflow import load_tensorflow
 
 if TYPE_CHECKING:
     from atmodist.fields.grid import Grid

@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 
-from atmodist.assessment.configuration import EvaluationConfig
-from atmodist.cli.common import command_parser, load_tensorflow, run_command
+from atmodist.assessment.configuration import PretextEvaluationConfig
+from atmodist.cli.common import command_parser, run_command
+from atmodist.files.quiet_tensorflow import load_tensorflow
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    parser = command_parser("rplearn-eval", EvaluationConfig, positional="run")
-    return run_command(parser, EvaluationConfig, argv, _evaluate)
+    parser = command_parser("rplearn-eval", PretextEvaluationConfig, positional="run")
+    return run_command(parser, PretextEvaluationConfig, argv, _evaluate)
 
 
-def _evaluate(config: EvaluationConfig) -> str:
+def _evaluate(config: PretextEvaluationConfig) -> str:
     if not (config.run / "checkpoints").is_dir():  # says so before TensorFlow loads
         raise ValueError(
             f"{config.run} is no folder of a run: it has no checkpoints; rplearn-train makes one."

@@ -19,8 +19,8 @@ from tqdm import tqdm
 from atmodist.embedding.output import (
     MARK,
     Coordinate,
-    Layout,
     RowWriter,
+    TableLayout,
     Variable,
     open_rows,
 )
@@ -196,7 +196,7 @@ def _layout(
     stages: Sequence[str],
     content: Content,
     attributes: Mapping[str, Any],
-) -> Layout:
+) -> TableLayout:
     """Coordinates and attributes of all steps."""
     coordinates = {"time": _time(archive, steps)}
     variables = {}
@@ -219,7 +219,7 @@ def _layout(
         "archive": archive.path.name,
         **attributes,
     }
-    return Layout(labels, coordinates, variables)
+    return TableLayout(labels, coordinates, variables)
 
 
 def _time(archive: Archive, steps: range) -> Coordinate:

@@ -53,7 +53,7 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """What a file holds beside the values of its variables."""
 
     attributes: Mapping[str, Any]
@@ -97,7 +97,7 @@ class RowWriter:
         for unfinished in self._folder.glob("*.tmp"):
             remove(unfinished)
         self.num_rows = sum(_num_rows(part) for part in self._parts())
-        self._layout: Layout | None = None
+        self._layout: TableLayout | None = None
         self._rows: list[dict[str, np.ndarray]] = []
         self._started = time.monotonic()
 
@@ -132,7 +132,7 @@ class RowWriter:
         self._rows, self.num_rows = [], 0
         remove(self._folder)
 
-    def finish(self, layout: Layout) -> None:
+    def finish(self, layout: TableLayout) -> None:
         """Joins all rows to what was asked for; nothing else of them is left."""
         self._save_part()
         temporary = self._folder / "joined.tmp"
@@ -229,7 +229,7 @@ def _blocks(parts: list[Path]) -> Iterator[tuple[slice, Mapping[str, np.ndarray]
             start = stop
 
 
-def _join_hdf5(temporary: Path, layout: Layout, parts: list[Path], name: Path) -> None:
+def _join_hdf5(temporary: Path, layout: TableLayout, parts: list[Path], name: Path) -> None:
     output = Hdf5Output(temporary, name=name)
     try:
         with output.access() as file:
@@ -253,7 +253,7 @@ def _join_hdf5(temporary: Path, layout: Layout, parts: list[Path], name: Path) -
         output.close()
 
 
-def _join_zarr(temporary: Path, layout: Layout, parts: list[Path], name: Path) -> None:
+def _join_zarr(temporary: Path, layout: TableLayout, parts: list[Path], name: Path) -> None:
     import zarr
 
     # Version 2 is what everything reads; absent fill values, for a time of 0 s is no missing one.

@@ -20,11 +20,11 @@ from atmodist.files.constants import EARTH_RADIUS
 from atmodist.files.errors import BrokenFileError, UnsupportedFileError
 from atmodist.files.outputs import manifest_path, write_manifest
 from atmodist.files.workers import WorkerKilledError
-from atmodist.ingestion.plan import Plan, Step, Variables, plan_steps
+from atmodist.ingestion.plan import Step, StepPlan, Variables, plan_steps
 from atmodist.ingestion.recognition import VARIABLES, Contents, Selection, some
 from atmodist.ingestion.sources import file_fingerprint, file_state, find_files, scan_file
 from atmodist.ingestion.step import (
-    Recipe,
+    StepRecipe,
     crop_grid,
 )
 from atmodist.ingestion.workers import make_steps
@@ -266,11 +266,11 @@ def _scan(paths: Sequence[str], config: IngestConfig) -> tuple[list[Contents], l
     return contents, broken
 
 
-def _recipe(plan: Plan, config: IngestConfig) -> Recipe:
+def _recipe(plan: StepPlan, config: IngestConfig) -> StepRecipe:
     crop = crop_grid(plan.grid, config.latitude_range, config.longitude_range)
     if config.method == "harmonics" and not plan.grid.is_global:
         raise ValueError(f"spherical harmonics need global files; these are on {plan.grid}")
-    recipe = Recipe(
+    recipe = StepRecipe(
         crop=crop,
         channels=plan.channels,
         from_winds=plan.from_winds,
@@ -286,7 +286,7 @@ def _recipe(plan: Plan, config: IngestConfig) -> Recipe:
 
 
 def _write(
-    writer: ArchiveWriter, plan: Plan, recipe: Recipe, config: IngestConfig
+    writer: ArchiveWriter, plan: StepPlan, recipe: StepRecipe, config: IngestConfig
 ) -> dict[int, str]:
     """Makes what is not yet written; returns why steps were left out, by time."""
     from tqdm import tqdm
@@ -315,7 +315,7 @@ def _write(
     return skipped
 
 
-def _require_later(plan: Plan, done: set[int], later: Sequence[Step]) -> None:
+def _require_later(plan: StepPlan, done: set[int], later: Sequence[Step]) -> None:
     kept = {step.seconds for step in later}
     earlier = [s.seconds for s in plan.steps if s.seconds not in kept and s.seconds not in done]
     # Times that an interrupted run left out lie between its own and are no mistake.
@@ -364,7 +364,7 @@ def _identity(config: IngestConfig, contents: Sequence[Contents]) -> dict[str, o
     return {"options": options, "files": [file_state(path) for path in paths]}
 
 
-def _attributes(plan: Plan, recipe: Recipe, contents: Sequence[Contents]) -> dict[str, str]:
+def _attributes(plan: StepPlan, recipe: StepRecipe, contents: Sequence[Contents]) -> dict[str, str]:
     used = sorted(Path(item.path).name for item in contents if item.series)
     if not plan.from_winds:
         how = "as given"

@@ -50,7 +50,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """What to make of the files.
 
     Attributes:
@@ -91,7 +91,9 @@ _ALLOWED = {
 }
 
 
-def plan_steps(contents: Sequence[Contents], selection: Selection, variables: Variables) -> Plan:
+def plan_steps(
+    contents: Sequence[Contents], selection: Selection, variables: Variables
+) -> StepPlan:
     """Joins what files hold into steps.
 
     Args:
@@ -133,7 +135,7 @@ def plan_steps(contents: Sequence[Contents], selection: Selection, variables: Va
     empty = [item.path for item in contents if not item.series]
     if empty:
         notes.append(f"nothing of use in {len(empty)} files: {some(empty, 3)}")
-    return Plan(
+    return StepPlan(
         tuple(steps), grid, calendar, way.channels, way.from_winds, tuple(incomplete), tuple(notes)
     )
 

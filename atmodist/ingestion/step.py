@@ -84,7 +84,7 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class StepRecipe:
     """How fields become those of an archive; the same for all steps.
 
     Attributes:
@@ -152,7 +152,7 @@ def crop_grid(
     return Crop(grid, rows, columns)
 
 
-def make_step(step: Step, recipe: Recipe, reader: FieldReader) -> np.ndarray:
+def make_step(step: Step, recipe: StepRecipe, reader: FieldReader) -> np.ndarray:
     """Reads and computes one step.
 
     Returns:
@@ -193,7 +193,7 @@ def make_step(step: Step, recipe: Recipe, reader: FieldReader) -> np.ndarray:
     return result
 
 
-def check_winds(step: Step, values: dict[str, np.ndarray], recipe: Recipe) -> None:
+def check_winds(step: Step, values: dict[str, np.ndarray], recipe: StepRecipe) -> None:
     """Compares winds with the vorticity given for the same time.
 
     Raises:
@@ -227,7 +227,7 @@ def check_winds(step: Step, values: dict[str, np.ndarray], recipe: Recipe) -> No
     )
 
 
-def _agreement(u: np.ndarray, v: np.ndarray, vorticity: np.ndarray, recipe: Recipe) -> float:
+def _agreement(u: np.ndarray, v: np.ndarray, vorticity: np.ndarray, recipe: StepRecipe) -> float:
     """Area-weighted correlation over the whole grid of ζ(u, v), by differences, and a given ζ."""
     grid = recipe.crop.grid
     rows = (np.abs(grid.latitude) <= POLE) | grid.is_periodic
@@ -244,7 +244,7 @@ def _agreement(u: np.ndarray, v: np.ndarray, vorticity: np.ndarray, recipe: Reci
     return float((a * b * weights).sum() / size) if size > 0 else float("nan")
 
 
-def _from_winds(u: np.ndarray, v: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+def _from_winds(u: np.ndarray, v: np.ndarray, recipe: StepRecipe) -> tuple[np.ndarray, np.ndarray]:
     if recipe.by_harmonics:
         fields = vorticity_divergence(
             u,
@@ -262,7 +262,9 @@ def _from_winds(u: np.ndarray, v: np.ndarray, recipe: Recipe) -> tuple[np.ndarra
     return fields[0][rows[:, None], columns], fields[1][rows[:, None], columns]
 
 
-def _require_finite(field: np.ndarray, step: Step, name: str, recipe: Recipe, where: str) -> None:
+def _require_finite(
+    field: np.ndarray, step: Step, name: str, recipe: StepRecipe, where: str
+) -> None:
     bad = int(field.size - np.isfinite(field).sum())
     if not bad:
         return

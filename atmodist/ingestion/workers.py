@@ -14,14 +14,14 @@ from atmodist.files.errors import BrokenFileError
 from atmodist.files.workers import worker_pool
 from atmodist.ingestion.plan import Step
 from atmodist.ingestion.sources import FieldReader
-from atmodist.ingestion.step import MissingValuesError, Recipe, make_step
+from atmodist.ingestion.step import MissingValuesError, StepRecipe, make_step
 
 BATCH_BYTES = 32 << 20  # of results that a worker returns at once
 BATCH_STEPS = 16
 
 
 def make_steps(
-    steps: Sequence[Step], recipe: Recipe, workers: int
+    steps: Sequence[Step], recipe: StepRecipe, workers: int
 ) -> Iterator[tuple[Step, np.ndarray | str]]:
     """Makes steps one after the other, or in several processes; the fields are the same.
 
@@ -58,10 +58,10 @@ def make_steps(
             yield from zip(batch, future.result(), strict=True)
 
 
-_worker: dict[str, tuple[Recipe, FieldReader]] = {}
+_worker: dict[str, tuple[StepRecipe, FieldReader]] = {}
 
 
-def _start_worker(recipe: Recipe) -> None:
+def _start_worker(recipe: StepRecipe) -> None:
     _worker["state"] = (recipe, FieldReader())
 
 
@@ -70,7 +70,7 @@ def _work(steps: Sequence[Step]) -> list[np.ndarray | str]:
     return [_attempt(step, recipe, reader) for step in steps]
 
 
-def _attempt(step: Step, recipe: Recipe, reader: FieldReader) -> np.ndarray | str:
+def _attempt(step: Step, recipe: StepRecipe, reader: FieldReader) -> np.ndarray | str:
     try:
         return make_step(step, recipe, reader)
     except (BrokenFileError, MissingValuesError) as error:

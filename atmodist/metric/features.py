@@ -29,8 +29,8 @@ import numpy as np
 
 from atmodist.fields.grid import Grid
 from atmodist.fields.normalization import Normalization
-from atmodist.metric.padding import WINDS, Layout, bands, multiple_of
-from atmodist.metric.receptive_field import Adapted, Extent, adapted, extents
+from atmodist.metric.padding import WINDS, PaddedLayout, bands, multiple_of
+from atmodist.metric.receptive_field import Adapted, FieldOfView, adapted, extents
 
 BAND_BYTES = 1 << 30  # of activations, roughly; a larger field is encoded in bands of latitude
 LIVE_TENSORS = 6  # of the largest size at a time, roughly
@@ -83,7 +83,7 @@ class StageFeatures:
         return _rebuilt, (self.encoder, self.normalization, self._options)
 
     @cached_property
-    def extents(self) -> dict[str, Extent]:
+    def extents(self) -> dict[str, FieldOfView]:
         """What a feature of each stage sees."""
         return extents(self.encoder)
 
@@ -183,7 +183,7 @@ class StageFeatures:
     def _band(
         self,
         network: Adapted,
-        layout: Layout,
+        layout: PaddedLayout,
         x: np.ndarray,
         across: np.ndarray | None,
         first: int,
@@ -211,10 +211,10 @@ class StageFeatures:
         signs = [-1.0 if name in WINDS else 1.0 for name in self.normalization.channels]
         return self.normalization(physical * np.asarray(signs, np.float32))
 
-    def _layout(self, network: Adapted, grid: Grid) -> Layout:
+    def _layout(self, network: Adapted, grid: Grid) -> PaddedLayout:
         seen = max(max(extent.before, extent.after) for extent in network.extents.values())
         margins = self._margins(network.stride, seen) if grid.is_global else (0, 0)
-        return Layout.of(network, grid, margins)
+        return PaddedLayout.of(network, grid, margins)
 
     def _margins(self, stride: int, seen: int) -> tuple[int, int]:
         """Rows continued over the north pole, and the fewest over the south pole."""
@@ -226,7 +226,7 @@ class StageFeatures:
         north = max(patch_rows // 4 // stride, 1) * stride
         return north, north // SOUTHERN_SHARE
 
-    def _band_cells(self, network: Adapted, layout: Layout) -> int:
+    def _band_cells(self, network: Adapted, layout: PaddedLayout) -> int:
         columns = layout.grid.shape[1] + layout.left + layout.right
         row_bytes = 4 * network.floats_per_point * LIVE_TENSORS * columns
         rows = int(self._band_bytes / row_bytes)

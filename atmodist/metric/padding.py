@@ -21,7 +21,7 @@ WINDS = frozenset(
 
 
 @dataclass(frozen=True)
-class Layout:
+class PaddedLayout:
     """How the rows and columns of a field are padded. Cells are steps of the largest stride.
 
     Attributes:
@@ -47,7 +47,7 @@ class Layout:
     cells_after: int
 
     @classmethod
-    def of(cls, network: Adapted, grid: Grid, margins: tuple[int, int]) -> "Layout":
+    def of(cls, network: Adapted, grid: Grid, margins: tuple[int, int]) -> "PaddedLayout":
         """The layout of fields on a grid.
 
         Args:

@@ -50,7 +50,7 @@ _LARGEST_HALO = 64  # strides of the deepest stage; a window wider than that is 
 
 
 @dataclass(frozen=True)
-class Extent:
+class FieldOfView:
     """What a feature sees of the input.
 
     Attributes:
@@ -89,7 +89,7 @@ class Adapted:
     """
 
     model: keras.Model
-    extents: dict[str, Extent]
+    extents: dict[str, FieldOfView]
     stride: int
     halo: int
     floats_per_point: float
@@ -127,7 +127,7 @@ class HaloRefresh(layers.Layer):
         return {**super().get_config(), "width": self.width, "turns": self.turns}
 
 
-def extents(encoder: keras.Model) -> dict[str, Extent]:
+def extents(encoder: keras.Model) -> dict[str, FieldOfView]:
     """What a feature of each stage of an encoder sees."""
     return adapted(encoder, tuple(encoder.output)).extents
 
@@ -206,7 +206,7 @@ class _State:
     `shift` counts columns of explicit zero padding in front, until a window consumes them.
     """
 
-    extent: Extent
+    extent: FieldOfView
     valid: tuple[int, int]
     shift: int = 0
 
@@ -218,7 +218,7 @@ class _Tracer:
         self._halo = halo
         self._columns = columns
         # The tensors are kept too: an id is only unique while its object lives.
-        self._states = {id(inputs): (inputs, _State(Extent(), (halo, halo)))}
+        self._states = {id(inputs): (inputs, _State(FieldOfView(), (halo, halo)))}
         self._renewed: dict[int, Any] = {}  # once renewed, a tensor serves all later layers
         self._repeated: dict[int, Any] = {}  # and once repeated, all later strides
         self.floats_per_point = float(inputs.shape[-1])
@@ -295,10 +295,10 @@ class _Window:
     stride: int
     before: int
 
-    def extent(self, state: _State) -> Extent:
+    def extent(self, state: _State) -> FieldOfView:
         seen = state.extent
         before = self.before + state.shift
-        return Extent(
+        return FieldOfView(
             seen.stride * self.stride,
             seen.first - seen.stride * before,
             seen.last + seen.stride * (self.size - 1 - before),
@@ -345,7 +345,7 @@ def _one(layer: layers.Layer, name: str, values: Sequence[int]) -> int:
 def _merged(layer: layers.Layer, states: Sequence[_State]) -> _State:
     if len({(state.extent.stride, state.shift) for state in states}) != 1:
         raise ValueError(f"layer {layer.name!r} joins features of different strides")
-    extent = Extent(
+    extent = FieldOfView(
         states[0].extent.stride,
         min(state.extent.first for state in states),
         max(state.extent.last for state in states),

@@ -13,7 +13,7 @@ from atmodist.fields.grid import Grid, make_grid
 from atmodist.files.outputs import read_json
 
 if TYPE_CHECKING:
-    from atmodist.pairs.pair_records import RecordSet
+    from atmodist.pairs.pair_records import PairRecords
 
 _MANIFEST = "manifest.json"
 _WORDS = re.compile(r"(\d+) x (\d+) ([a-z-]+) \(.*, ([0-9.e+-]+)E\.\..*\)")  # str(grid)
@@ -36,7 +36,7 @@ def training_grid(run_folder: str | Path) -> Grid | None:
         return None
 
 
-def grid_of_records(records: "RecordSet") -> Grid | None:
+def grid_of_records(records: "PairRecords") -> Grid | None:
     """The grid of the archive that records were drawn from; None if nothing tells it."""
     archive = _recorded(Path(records.folder), "archive")
     grid = grid_of_archive(archive) if archive is not None else None

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from atmodist.pairs.pair_format import PAIR_FEATURES, decode_pair
-from atmodist.records.record_set import BARE_SPLIT, SIDECAR, ShardedRecords, records_folder
+from atmodist.records.record_set import BARE_SPLIT, SIDECAR, RecordSet, records_folder
 from atmodist.records.shard import Shard, positive
 
-__all__ = ["BARE_SPLIT", "SIDECAR", "RecordSet", "Shard", "open_records", "records_folder"]
+__all__ = ["BARE_SPLIT", "SIDECAR", "PairRecords", "Shard", "open_records", "records_folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordSet(ShardedRecords):
+class PairRecords(RecordSet):
     """Records of pairs of patches.
 
     Attributes:
@@ -63,7 +63,7 @@ class RecordSet(ShardedRecords):
         return {"patch1": self.shape, "patch2": self.shape}
 
 
-def open_records(source: str | Path | Iterable[str | Path]) -> RecordSet:
+def open_records(source: str | Path | Iterable[str | Path]) -> PairRecords:
     """Opens a folder made by `rplearn-data`, or bare TFRecord files of pairs.
 
     Args:
@@ -72,4 +72,4 @@ def open_records(source: str | Path | Iterable[str | Path]) -> RecordSet:
             the split "train", `rplearn_eval*.tfrecords` are "evaluation",
             `<dataset>-<split>.tfrecord-00000-of-00004` say it themselves; others form "all".
     """
-    return RecordSet.open(source)
+    return PairRecords.open(source)

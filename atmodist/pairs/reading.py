@@ -6,12 +6,12 @@ from typing import Any
 import tensorflow as tf
 
 from atmodist.pairs.pair_format import PAIR_FEATURES
-from atmodist.pairs.pair_records import RecordSet
+from atmodist.pairs.pair_records import PairRecords
 from atmodist.records.reading import SHUFFLE_BUFFER, TF_DTYPES, read_batches
 
 
 def read_pairs(
-    records: RecordSet,
+    records: PairRecords,
     split: str,
     *,
     batch_size: int,
@@ -58,7 +58,7 @@ def read_pairs(
     )
 
 
-def _label_filter(records: RecordSet, max_label: int) -> Callable[[Any], Any] | None:
+def _label_filter(records: PairRecords, max_label: int) -> Callable[[Any], Any] | None:
     if not 1 <= max_label <= records.max_label:
         raise ValueError(
             f"`max_label` must be 1 to {records.max_label}, the largest label in "
@@ -75,7 +75,7 @@ def _label_filter(records: RecordSet, max_label: int) -> Callable[[Any], Any] | 
     return is_kept
 
 
-def _parser(records: RecordSet, extras: Sequence[str]) -> Callable[[Any], tuple]:
+def _parser(records: PairRecords, extras: Sequence[str]) -> Callable[[Any], tuple]:
     names = {"patch1", "patch2", "label", "H", "W", "C", *extras}
     spec = {name: tf.io.FixedLenFeature([], TF_DTYPES[PAIR_FEATURES[name]]) for name in names}
     shape = (-1, 2, *records.shape)
@@ -107,7 +107,7 @@ def _parser(records: RecordSet, extras: Sequence[str]) -> Callable[[Any], tuple]
     return parse
 
 
-def _check_extras(records: RecordSet, extras: Sequence[str]) -> None:
+def _check_extras(records: PairRecords, extras: Sequence[str]) -> None:
     if isinstance(extras, str):
         raise TypeError(f"`extras` must be a sequence of names; got the string {extras!r}.")
     scalars = [n for n in records.features if PAIR_FEATURES.get(n, "bytes") != "bytes"]

@@ -11,7 +11,7 @@ from atmodist.fields.normalization import Normalization
 from atmodist.pairs.configuration import PairSamplerConfig
 from atmodist.pairs.encoder import PairRecipe
 from atmodist.pairs.pair_format import framed_pair_size
-from atmodist.pairs.pair_records import RecordSet
+from atmodist.pairs.pair_records import PairRecords
 from atmodist.pairs.plan import PairPlan, plan_pairs
 from atmodist.records.making import make_records
 from atmodist.records.patch_places import PatchPlan, split_steps
@@ -23,7 +23,7 @@ class PairMaking(Making):
 
     noun: ClassVar[str] = "pair"
     plural: ClassVar[str] = "pairs"
-    records_class = RecordSet
+    records_class = PairRecords
     method: ClassVar[int] = 1
     config: PairSamplerConfig
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from atmodist.fields.normalization import Normalization
-from atmodist.pairs.pair_records import SIDECAR, RecordSet, open_records
+from atmodist.pairs.pair_records import SIDECAR, PairRecords, open_records
 from atmodist.pairs.reading import read_pairs
 from atmodist.pretext.augmentation import (
     PSEUDO_SCALARS,
@@ -158,7 +158,7 @@ def open_source(config: TrainingConfig) -> PairSource:
     return RecordSource(config)
 
 
-def _require_splits(records: RecordSet, *splits: str) -> None:
+def _require_splits(records: PairRecords, *splits: str) -> None:
     for split in splits:
         try:
             records.shards(split)
@@ -168,7 +168,7 @@ def _require_splits(records: RecordSet, *splits: str) -> None:
             ) from None
 
 
-def _normalization_of(records: RecordSet) -> Normalization | None:
+def _normalization_of(records: PairRecords) -> Normalization | None:
     path = records.folder / "normalization.json"
     if not path.is_file():
         if records.normalization is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from atmodist.records.record_set import ShardedRecords
+from atmodist.records.record_set import RecordSet
 
 SHUFFLE_BUFFER = 512  # records, 200 MB at 160 x 160 x 2; samplers have shuffled all of them before
 PARALLEL_SHARDS = 4  # shards that are read in turns
@@ -25,7 +25,7 @@ TF_DTYPES = {"int64": tf.int64, "float32": tf.float32, "bytes": tf.string}
 
 
 def read_batches(
-    records: ShardedRecords,
+    records: RecordSet,
     split: str,
     parse: Callable[[Any], Any],
     *,
@@ -71,7 +71,7 @@ def read_batches(
 
 
 @contextlib.contextmanager
-def naming_damage(records: ShardedRecords, *splits: str) -> Iterator[None]:
+def naming_damage(records: RecordSet, *splits: str) -> Iterator[None]:
     """Turns TensorFlow's errors about unreadable data into one that names shard and record.
 
     Wrap whatever consumes `read_batches`, for instance the whole of training. The
@@ -93,9 +93,7 @@ def naming_damage(records: ShardedRecords, *splits: str) -> Iterator[None]:
         raise damage from error
 
 
-def _read_files(
-    records: ShardedRecords, split: str, rng: np.random.Generator | None
-) -> tf.data.Dataset:
+def _read_files(records: RecordSet, split: str, rng: np.random.Generator | None) -> tf.data.Dataset:
     # Serialised records; in turns from several shards if there is a generator to permute these.
     paths = [str(path) for path in records.paths(split)]
     compression = _TF_COMPRESSION[records.compression]

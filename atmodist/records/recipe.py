@@ -14,9 +14,9 @@ from atmodist.files.outputs import digest, plain_config
 from atmodist.records.configuration import SamplerConfig
 from atmodist.records.frames import shard_name
 from atmodist.records.patch_places import PatchPlan
-from atmodist.records.record_set import ShardedRecords
+from atmodist.records.record_set import RecordSet
 from atmodist.records.shard_layout import ShardLayout, lay_out_shards
-from atmodist.records.streaming import Recipe, StepWork
+from atmodist.records.streaming import RecordRecipe, StepWork
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Making(ABC):
 
     noun: ClassVar[str]  # what a record is: "pair"
     plural: ClassVar[str]
-    records_class: ClassVar[type[ShardedRecords]]
+    records_class: ClassVar[type[RecordSet]]
     method: ClassVar[int]  # raised when the same settings would give other bytes
     incidental: ClassVar[tuple[str, ...]] = ("archive", "output", "workers")  # change no byte
 
@@ -77,7 +77,7 @@ class Making(ABC):
         """Bytes of the frame of each record of a plan."""
 
     @abstractmethod
-    def recipe(self, normalization: Normalization) -> Recipe:
+    def recipe(self, normalization: Normalization) -> RecordRecipe:
         """What the records are made of."""
 
     @abstractmethod

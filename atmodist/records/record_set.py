@@ -55,7 +55,7 @@ _CHANNELS = ("divergence", "vorticity")  # where two channels are not named
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardedRecords(ABC):
+class RecordSet(ABC):
     """Records of one kind: what they hold and in which files.
 
     Attributes:
@@ -113,7 +113,7 @@ class ShardedRecords(ABC):
 
     def facts(self) -> dict[str, Any]:
         """What the kind says of all its records, for the metadata of TensorFlow Datasets."""
-        general = {entry.name for entry in dataclasses.fields(ShardedRecords)}
+        general = {entry.name for entry in dataclasses.fields(RecordSet)}
         own = [entry.name for entry in dataclasses.fields(self) if entry.name not in general]
         return {name: getattr(self, name) for name in ("channels", *own, "normalization")}
 

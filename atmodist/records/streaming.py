@@ -5,8 +5,8 @@ ahead. As soon as the last field that a step may need is there, its records are 
 a slot is free again when no step that is still to be written needs it. With several workers the
 ring is shared memory, and both reading and writing are spread over them.
 
-What a record is made of, a `Recipe` says: which archives are read, how many steps a record spans,
-and an encoder for each process.
+What a record is made of, a `RecordRecipe` says: which archives are read, how many steps a record
+spans, and an encoder for each process.
 """
 
 import concurrent.futures
@@ -59,7 +59,7 @@ class Encoder(Protocol):
         ...
 
 
-class Recipe(Protocol):
+class RecordRecipe(Protocol):
     """What a record is made of; it is sent to each worker, so it must pickle."""
 
     @property
@@ -80,7 +80,7 @@ class Recipe(Protocol):
 class RecordWriter:
     """Reads fields into a ring and writes the records of a step; one in each process."""
 
-    def __init__(self, recipe: Recipe, ring: np.ndarray):
+    def __init__(self, recipe: RecordRecipe, ring: np.ndarray):
         self._archives = [Archive(path) for path in recipe.archives]
         self._encoder = recipe.encoder(self._archives)
         self._files: OrderedDict[str, int] = OrderedDict()  # the latest used last
@@ -126,7 +126,7 @@ class RecordWriter:
 
 
 def stream_records(
-    recipe: Recipe,
+    recipe: RecordRecipe,
     work: Sequence[StepWork],
     num_workers: int,
     on_written: Callable[[int], None],
@@ -199,7 +199,7 @@ class _Schedule:
 
 
 @contextmanager
-def _pool(recipe: Recipe, num_slots: int, num_workers: int) -> Iterator[Callable[..., Any]]:
+def _pool(recipe: RecordRecipe, num_slots: int, num_workers: int) -> Iterator[Callable[..., Any]]:
     """Yields a function that has a method of `RecordWriter` called, and returns a future."""
     shapes = _field_shapes(recipe)
     shape = (num_slots, sum(math.prod(shape) for shape in shapes))
@@ -219,7 +219,7 @@ def _pool(recipe: Recipe, num_slots: int, num_workers: int) -> Iterator[Callable
         memory.unlink()
 
 
-def _field_shapes(recipe: Recipe) -> list[tuple[int, ...]]:
+def _field_shapes(recipe: RecordRecipe) -> list[tuple[int, ...]]:
     shapes: list[tuple[int, ...]] = []
     for path in recipe.archives:
         with Archive(path) as archive:
@@ -255,7 +255,7 @@ _worker: RecordWriter | None = None
 _worker_memory: shared_memory.SharedMemory | None = None  # must outlive the ring made on it
 
 
-def _start_worker(recipe: Recipe, name: str, shape: tuple[int, ...]) -> None:
+def _start_worker(recipe: RecordRecipe, name: str, shape: tuple[int, ...]) -> None:
     global _worker, _worker_memory
     _worker_memory = shared_memory.SharedMemory(name=name)
     _worker = RecordWriter(recipe, np.ndarray(shape, np.float32, buffer=_worker_memory.buf))

@@ -7,10 +7,10 @@ and cannot read compressed shards.
 from typing import Any
 
 from atmodist.files import outputs
-from atmodist.records.record_set import ShardedRecords
+from atmodist.records.record_set import RecordSet
 
 
-def write_tfds_metadata(records: ShardedRecords, **metadata: Any) -> None:
+def write_tfds_metadata(records: RecordSet, **metadata: Any) -> None:
     """Writes what TensorFlow Datasets needs to read the records; nothing if they are compressed.
 
     Afterwards `tfds.load(records.dataset, data_dir=...)` and `tfds.builder_from_directory(folder)`

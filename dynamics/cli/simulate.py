@@ -4,8 +4,9 @@ import importlib.util
 import os
 from collections.abc import Sequence
 
-from atmodist.cli.common import command_parser, load_tensorflow, run_command
+from atmodist.cli.common import command_parser, run_command
 from atmodist.files.locking import locked
+from atmodist.files.quiet_tensorflow import load_tensorflow
 from dynamics.simulation.configuration import SimulateConfig
 
 SHOWN_CHANNELS = 6

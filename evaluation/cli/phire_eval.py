@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from atmodist.cli.common import command_parser, load_tensorflow, run_command
+from atmodist.cli.common import command_parser, run_command
+from atmodist.files.quiet_tensorflow import load_tensorflow
 from evaluation import statistics
 from evaluation.contract.configuration import ComparisonConfig, EvaluationConfig
 

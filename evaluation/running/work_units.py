@@ -162,7 +162,7 @@ def _work(plan: Plan, unit: Unit) -> dict[str, Arrays]:
 
 def _start_worker(needs_tensorflow: bool) -> None:
     if needs_tensorflow:
-        from atmodist.cli.common import load_tensorflow
+        from atmodist.files.quiet_tensorflow import load_tensorflow
 
         load_tensorflow()
 

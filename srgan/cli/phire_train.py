@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from atmodist.cli.common import command_parser, load_tensorflow, run_command
+from atmodist.cli.common import command_parser, run_command
+from atmodist.files.quiet_tensorflow import load_tensorflow
 from srgan.training.configuration import GeneratorTrainingConfig
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from atmodist.files.outputs import read_json
-from atmodist.records.record_set import SIDECAR, ShardedRecords
+from atmodist.records.record_set import SIDECAR, RecordSet
 from atmodist.records.shard import WrongContentError
 from srgan.restoration.degradation import Alignment, prime_factors
 from srgan.samples.format import PATCH_FEATURES, decode_patches
@@ -17,7 +17,7 @@ LowResolution = Literal["physical", "normalized", "archive"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchRecords(ShardedRecords):
+class PatchRecords(RecordSet):
     """Records of patches at two resolutions.
 
     Attributes:

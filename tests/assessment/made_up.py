@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from atmodist.assessment.predictions import Pairs, Predictions
+from atmodist.assessment.predictions import JudgedPairs, Predictions
 
 STEP = 10_800  # seconds
 
@@ -13,7 +13,7 @@ def made_pairs(label, *, step=None, latitude=None, longitude=None):
     step = np.arange(count) % 16 if step is None else np.asarray(step)
     latitude = np.linspace(-60, 60, count) if latitude is None else np.asarray(latitude, float)
     longitude = np.linspace(0, 359, count) if longitude is None else np.asarray(longitude, float)
-    return Pairs(
+    return JudgedPairs(
         label=np.asarray(label),
         step=step,
         time=step * STEP,

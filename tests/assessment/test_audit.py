@@ -3,13 +3,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 from atmodist.assessment.audit import AuditSettings, audit_shortcuts
-from atmodist.assessment.control_fields import ArchiveDonors, Clock, RecordDonors, locate
+from atmodist.assessment.control_fields import ArchiveDonors, ClockTimes, RecordDonors, locate
 from atmodist.assessment.predictions import join, stream_pairs
 from atmodist.pairs.pair_records import open_records
 from tests.assessment import series
 from tests.assessment.made_up import made_pairs
 
-CLOCK = Clock(series.STEP)
+CLOCK = ClockTimes(series.STEP)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_patches_are_found_again_on_the_grid(made):
 @pytest.mark.parametrize("step", [0, 7 * 3600, 86_400])
 def test_a_step_that_is_no_part_of_a_day_has_no_clock(step):
     with pytest.raises(ValueError, match="no whole part of a day"):
-        Clock(step)
+        ClockTimes(step)
 
 
 def test_too_few_base_times_give_no_verdict(made):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from atmodist.assessment.configuration import EvaluationConfig
+from atmodist.assessment.configuration import PretextEvaluationConfig
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,9 @@ from atmodist.assessment.configuration import EvaluationConfig
 )
 def test_mistakes_are_named(options, message):
     with pytest.raises(ValueError, match=message):
-        EvaluationConfig(run="run", **options)
+        PretextEvaluationConfig(run="run", **options)
 
 
 def test_results_go_into_the_run_unless_told_otherwise():
-    assert EvaluationConfig(run="run").folder == Path("run/evaluation")
-    assert EvaluationConfig(run="run", output="there").folder == Path("there")
+    assert PretextEvaluationConfig(run="run").folder == Path("run/evaluation")
+    assert PretextEvaluationConfig(run="run", output="there").folder == Path("there")

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.testing import assert_allclose
 
-from atmodist.assessment.control_fields import Clock
+from atmodist.assessment.control_fields import ClockTimes
 from atmodist.assessment.place_and_clock_baseline import (
     accuracy_by_position,
     table_cells,
@@ -25,7 +25,7 @@ def test_position_is_judged_by_the_other_pairs_of_the_band():
 
 def test_cells_tell_what_their_names_say():
     pairs = made_pairs([0, 1, 7], step=[0, 3, 8], latitude=[1, 1, 1])
-    cells = table_cells(pairs, Clock(STEP), 15.0)
+    cells = table_cells(pairs, ClockTimes(STEP), 15.0)
     assert cells["table: hour"].tolist() == [0, 3, 0]
     assert cells["table: hours of both"].tolist() == [1, 3 * 8 + 5, 0]  # the last is a day later
     assert cells["table: parity of both"].tolist() == [1, 0, 0]

@@ -5,9 +5,9 @@ import pytest
 
 from atmodist.assessment import reliability, tables
 from atmodist.assessment.bootstrap import BaseTimeBootstrap
-from atmodist.assessment.configuration import EvaluationConfig
+from atmodist.assessment.configuration import PretextEvaluationConfig
 from atmodist.assessment.predictions import Predictions
-from atmodist.assessment.report import Results, entry_notes
+from atmodist.assessment.report import PretextResults, entry_notes
 from tests.assessment.made_up import calibrated_answers, made_pairs
 
 
@@ -24,9 +24,11 @@ def entry_of(answers):
 
 
 def summary_of(entry, **options):
-    config = EvaluationConfig(run=Path("run"), **options)
+    config = PretextEvaluationConfig(run=Path("run"), **options)
     metrics = {"checkpoints": {"3": entry}}
-    return Results(config, 3, metrics=metrics, notes=entry_notes(entry)).summary().splitlines()
+    return (
+        PretextResults(config, 3, metrics=metrics, notes=entry_notes(entry)).summary().splitlines()
+    )
 
 
 def test_one_base_time_gives_values_without_intervals_and_says_why():

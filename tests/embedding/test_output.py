@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.testing import assert_array_equal
 
 from atmodist.embedding import output
-from atmodist.embedding.output import Coordinate, Layout, RowWriter, Variable
+from atmodist.embedding.output import Coordinate, RowWriter, TableLayout, Variable
 
 SECONDS = {"units": "seconds since 1970-01-01", "calendar": "standard"}
 KILLED = """
@@ -30,7 +30,7 @@ def layout(num_rows):
         "feature": Coordinate(np.arange(3), {}),
     }
     variables = {"x": Variable(("time", "feature"), {"units": "1"})}
-    return Layout({"atmodist_embedding": 1}, coordinates, variables)
+    return TableLayout({"atmodist_embedding": 1}, coordinates, variables)
 
 
 def opened(path):

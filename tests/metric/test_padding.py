@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.metric.padding import Layout, bands, multiple_of
+from atmodist.metric.padding import PaddedLayout, bands, multiple_of
 from atmodist.metric.receptive_field import adapted
 from tests.metric.encoders import made_encoder
 
@@ -14,7 +14,7 @@ def plain():
 
 def test_a_global_field_goes_on_to_the_end_of_the_last_stride(plain):
     grid = make_grid("regular", 9, 16)
-    layout = Layout.of(plain, grid, (8, 3))  # 8 + 9 + 3 are five strides
+    layout = PaddedLayout.of(plain, grid, (8, 3))  # 8 + 9 + 3 are five strides
     assert layout.padded_cells == 5
     assert layout.margin_cells == 2
     field = np.arange(9.0)[:, None, None] * np.ones((16, 1))
@@ -24,7 +24,7 @@ def test_a_global_field_goes_on_to_the_end_of_the_last_stride(plain):
 
 def test_beyond_the_poles_lies_another_field_if_one_is_given(plain):
     grid = make_grid("cell-centred", 8, 16)
-    layout = Layout.of(plain, grid, (4, 4))
+    layout = PaddedLayout.of(plain, grid, (4, 4))
     field = np.random.default_rng(0).normal(size=(8, 16, 1))
     rows = np.arange(-4, 12)
     found, same = layout.padded(field, rows, -field), layout.padded(field, rows)
@@ -34,7 +34,7 @@ def test_beyond_the_poles_lies_another_field_if_one_is_given(plain):
 
 def test_a_regional_field_has_zeros_around_it(plain):
     grid = Grid(np.arange(50.0, 45, -1), np.arange(6.0))
-    layout = Layout.of(plain, grid, (0, 0))
+    layout = PaddedLayout.of(plain, grid, (0, 0))
     found = layout.padded(np.ones((5, 6, 1)), np.arange(-1, 8))
     assert found.shape == (9, 8, 1)
     assert found[:, :, 0].sum() == 30

@@ -4,7 +4,7 @@ import pytest
 from keras import layers
 from numpy.testing import assert_allclose
 
-from atmodist.metric.receptive_field import Extent, HaloRefresh, adapted, extents
+from atmodist.metric.receptive_field import FieldOfView, HaloRefresh, adapted, extents
 from tests.metric.encoders import made_encoder
 
 
@@ -23,9 +23,12 @@ def explicit_padding_encoder():
 
 def test_extents_are_those_of_the_windows():
     # stem 5/2: -1..3; two 3x3 at stride 2, twice; stage 2 strides once more
-    assert extents(made_encoder()) == {"stage1": Extent(2, -5, 7), "stage2": Extent(4, -9, 15)}
+    assert extents(made_encoder()) == {
+        "stage1": FieldOfView(2, -5, 7),
+        "stage2": FieldOfView(4, -9, 15),
+    }
     # 7/2 with three zeros: -3..3; pooling 3/2 with one: ±2; 3x3 and 5x5 at stride 4: ±12
-    assert extents(explicit_padding_encoder()) == {"stage1": Extent(4, -17, 17)}
+    assert extents(explicit_padding_encoder()) == {"stage1": FieldOfView(4, -17, 17)}
 
 
 @pytest.mark.parametrize("make", [made_encoder, explicit_padding_encoder])

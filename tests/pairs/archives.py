@@ -11,7 +11,7 @@ from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.pairs.pair_format import decode_pair
-from atmodist.pairs.pair_records import RecordSet
+from atmodist.pairs.pair_records import PairRecords
 from atmodist.records.frames import read_payloads
 
 STEP = 10_800  # seconds
@@ -44,7 +44,7 @@ def write_archive(
 
 def read_pairs(folder: Path, split: str) -> list[dict[str, Any]]:
     """All pairs of a split in the order of the files, each with the number of its shard."""
-    records = RecordSet.load(folder)
+    records = PairRecords.load(folder)
     return [
         {**decode_pair(payload), "shard": i}
         for i, path in enumerate(records.paths(split))

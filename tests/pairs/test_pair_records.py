@@ -11,7 +11,7 @@ from atmodist.pairs.pair_format import encode_pair
 from atmodist.pairs.pair_records import (
     BARE_SPLIT,
     SIDECAR,
-    RecordSet,
+    PairRecords,
     Shard,
     open_records,
     records_folder,
@@ -60,7 +60,7 @@ def make_records(root, counts=None, compression="none", **changes):
             compress_shard(path, compression)
             shards.append(Shard.measure(path, length))
         splits[split] = tuple(shards)
-    records = RecordSet(
+    records = PairRecords(
         folder=folder,
         dataset="pairs",
         splits=splits,
@@ -89,7 +89,7 @@ def edit(records, **changes):
 @pytest.mark.parametrize("compression", ["none", "gzip", "zlib"])
 def test_what_is_saved_is_loaded(tmp_path, compression):
     records = make_records(tmp_path, compression=compression)
-    assert RecordSet.load(records.folder) == records
+    assert PairRecords.load(records.folder) == records
     assert open_records(str(records.folder)) == records
     assert records.shape == SHAPE
     assert records.num_records("train") == 17
@@ -157,7 +157,7 @@ def test_files_of_other_kinds_are_not_called_damaged_records(tmp_path, head, mes
 def test_a_sidecar_that_was_edited_is_refused(records, changes, message):
     edit(records, **changes)
     with pytest.raises(ValueError, match=rf"records.json does not describe records .*{message}"):
-        RecordSet.load(records.folder)
+        PairRecords.load(records.folder)
 
 
 @pytest.mark.parametrize("name", ["format_version", "compression", "splits", "patch_shape"])
@@ -167,13 +167,13 @@ def test_an_absent_entry_is_named(records, name):
     del content[name]
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=name):
-        RecordSet.load(records.folder)
+        PairRecords.load(records.folder)
 
 
 def test_a_sidecar_that_is_cut_is_refused(records):
     os.truncate(records.folder / SIDECAR, 100)
     with pytest.raises(ValueError, match=r"records\.json is not valid JSON"):
-        RecordSet.load(records.folder)
+        PairRecords.load(records.folder)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_sidecar_that_is_cut_is_refused(records):
 def test_names_that_lead_out_of_the_folder_are_refused(records, name):
     edit(records, splits={"train": [{"name": name, "num_records": 1, "num_bytes": 1}]})
     with pytest.raises(ValueError, match="is not the name of a shard"):
-        RecordSet.load(records.folder)
+        PairRecords.load(records.folder)
 
 
 def test_an_unknown_split_is_answered_with_the_known_ones(records):
@@ -280,7 +280,7 @@ def test_names_of_the_reference_implementation_tell_the_split(tmp_path, name, sp
 def test_a_sidecar_that_is_no_dictionary_is_refused(records):
     (records.folder / SIDECAR).write_text('"records"')
     with pytest.raises(ValueError, match=r"records\.json .*expected a dictionary; got str"):
-        RecordSet.load(records.folder)
+        PairRecords.load(records.folder)
 
 
 def test_a_file_and_a_list_of_files_are_accepted(tmp_path, records, monkeypatch):

@@ -13,7 +13,7 @@ from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.normalization import Normalization
 from atmodist.files.outputs import read_json
 from atmodist.pairs.configuration import PairSamplerConfig
-from atmodist.pairs.pair_records import RecordSet
+from atmodist.pairs.pair_records import PairRecords
 from atmodist.pairs.sampling import write_pairs
 from atmodist.records import making
 from tests.pairs.archives import STEP, hourly, read_pairs, shard_digests, write_archive
@@ -130,7 +130,7 @@ def test_all_steps_that_can_have_pairs_have_them(plain):
     assert bases["train"] == [*range(26), *range(30, 33), 40, 41]
     assert bases["evaluation"] == list(range(49, 64))
     for split, steps in bases.items():
-        assert RecordSet.load(plain.folder).num_records(split) == 7 * len(steps)
+        assert PairRecords.load(plain.folder).num_records(split) == 7 * len(steps)
         indices = [pair["index"] for pair in read_pairs(plain.folder, split)]
         assert sorted(indices) == list(range(7 * len(steps)))
 
@@ -186,7 +186,7 @@ def test_statistics_are_of_the_training_steps_alone(plain):
 
 
 def test_records_are_intact_and_described(plain):
-    records = RecordSet.load(plain.folder)
+    records = PairRecords.load(plain.folder)
     assert not list(records.find_damage())
     assert records.shape == (5, 8, 2)
     assert records.max_label == LAG
@@ -301,7 +301,7 @@ def test_a_run_killed_at_its_end_does_only_the_end_again(
     write_pairs(killed)
     assert shard_digests(killed.folder) == shard_digests(once.folder)
     assert {p.name for p in killed.folder.iterdir()} == {p.name for p in once.folder.iterdir()}
-    assert not list(RecordSet.load(killed.folder).find_damage())
+    assert not list(PairRecords.load(killed.folder).find_damage())
 
 
 @pytest.mark.parametrize("change", [{"seed": 3}, {"patches_per_step": 6}, {"gap": 6}])
@@ -369,7 +369,7 @@ def test_compressed_records_hold_the_same_pairs(
     write_pairs(dataclasses.replace(second, workers=0))
     assert shard_digests(first.folder) == shard_digests(second.folder)
     expected = read_pairs(plain.folder, "train")
-    records = RecordSet.load(first.folder)
+    records = PairRecords.load(first.folder)
     assert records.compression == compression
     dataset = reading.read_pairs(records, "train", batch_size=len(expected), shuffle=False)
     patches, label = next(iter(dataset))
@@ -389,7 +389,7 @@ def test_a_normalisation_that_is_given_is_used_and_kept(plain, configure, tmp_pa
     config = configure(tmp_path / "a", normalization=str(tmp_path / "mine.json"))
     write_pairs(config)
     kept = Normalization.load(config.folder / "normalization.json")
-    assert kept.identity == RecordSet.load(config.folder).normalization == given.identity
+    assert kept.identity == PairRecords.load(config.folder).normalization == given.identity
     ours, theirs = (read_pairs(c.folder, "train")[0] for c in (config, plain))
     inverse = Normalization.load(plain.folder / "normalization.json").inverse
     # Rounding of float32, twice.
@@ -401,7 +401,7 @@ def test_a_normalisation_that_is_given_is_used_and_kept(plain, configure, tmp_pa
 def test_without_evaluation_there_is_one_split(configure, tmp_path, quick):
     config = configure(tmp_path, evaluation_fraction=0.0)
     write_pairs(config)
-    assert list(RecordSet.load(config.folder).splits) == ["train"]
+    assert list(PairRecords.load(config.folder).splits) == ["train"]
 
 
 def test_regional_archives_and_any_channels(tmp_path, configure, quick):
@@ -421,7 +421,7 @@ def test_a_bare_file_of_the_reference_will_do(tmp_path, configure, quick):
         file["data"] = np.random.default_rng(0).normal(size=(2, 30, 8, 16)).astype(np.float32)
     config = configure(tmp_path, archive=str(tmp_path / "bare.h5"))
     write_pairs(config)
-    assert RecordSet.load(config.folder).metadata["calendar"] == "none"
+    assert PairRecords.load(config.folder).metadata["calendar"] == "none"
 
 
 def test_channels_of_one_name_are_refused(tmp_path, configure):

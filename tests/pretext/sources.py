@@ -10,7 +10,7 @@ import tensorflow as tf
 from atmodist.fields.normalization import Normalization
 from atmodist.pairs.pair_format import encode_pair
 from atmodist.pairs.pair_format import frame as framed
-from atmodist.pairs.pair_records import RecordSet, Shard, records_folder
+from atmodist.pairs.pair_records import PairRecords, Shard, records_folder
 from atmodist.pretext import networks
 from atmodist.pretext.augmentation import mirror_north_south, random_symmetries
 from atmodist.pretext.pair_source import numbered_map
@@ -128,7 +128,7 @@ def write_records(folder, num_train=48, num_evaluation=16, *, seed=0, wrong_labe
         path = folder / shard_name("pairs", split, 0, 1)
         path.write_bytes(b"".join(framed_pairs(count, seed, wrong_label)))
         splits[split] = (Shard.measure(path, count),)
-    records = RecordSet(
+    records = PairRecords(
         folder=folder,
         dataset="pairs",
         splits=splits,

@@ -19,7 +19,7 @@ from common import machine, print_table
 from sampling import make_archive
 
 from atmodist.pairs.configuration import PairSamplerConfig
-from atmodist.pairs.pair_records import RecordSet, open_records
+from atmodist.pairs.pair_records import PairRecords, open_records
 from atmodist.pairs.sampling import write_pairs
 
 SHAPE = (160, 160, 2)
@@ -86,7 +86,7 @@ def count(batches: Iterable) -> int:
     return sum(len(labels) for _, labels in batches)
 
 
-def batch_parsing(records: RecordSet, batch_size: int):
+def batch_parsing(records: PairRecords, batch_size: int):
     """The alternative: records are batched as bytes, and a batch is parsed at once."""
     import tensorflow as tf
 

@@ -25,7 +25,7 @@ from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import make_grid
 from atmodist.fields.statistics import compute_statistics
-from atmodist.pairs.pair_records import RecordSet
+from atmodist.pairs.pair_records import PairRecords
 
 PATCHES_PER_STEP, MAX_LABEL = 20, 31
 
@@ -84,7 +84,7 @@ def measure(archive: Path, folder: Path, workers: list[int], repeats: int) -> li
             output = folder / "records"
             shutil.rmtree(output, ignore_errors=True)
             ours[n].append(run_ours(archive, output, normalization, n))
-        records = RecordSet.load(output)
+        records = PairRecords.load(output)
         sizes = [s.num_bytes for shards in records.splits.values() for s in shards]
         count = sum(records.num_records(split) for split in records.splits)
         times["write"].append(write_bytes(folder / "plain", sizes))

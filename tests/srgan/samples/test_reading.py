@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.pairs.pair_records import RecordSet
+from atmodist.pairs.pair_records import PairRecords
 from atmodist.records.frames import DamagedShardError, read_payloads
 from srgan.samples.format import decode_patches
 from srgan.samples.reading import open_patches
@@ -132,7 +132,7 @@ def test_a_shard_that_is_cut_off_is_noticed_at_once(records):
 
 def test_records_of_pairs_are_no_patches_and_the_other_way_round(records):
     with pytest.raises(ValueError, match=r"'super_resolution'; expected 'pairs', which rplearn-d"):
-        RecordSet.load(records.folder)
+        PairRecords.load(records.folder)
     (records.folder / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no folder of records: .* with phire-data"):
         open_patches(records.folder / "empty")
