@@ -24,7 +24,7 @@ CORE = [
     "matplotlib>=3.9,<4",
     "tqdm>=4.66,<5",
     "lazy_loader>=0.4,<1",
-    "filelock>=3.16,<4",
+    "filelock>=3.20,<5",
 ]
 
 EXTRAS = {
@@ -83,7 +83,7 @@ setup(
     packages=find_packages(
         include=["atmodist*", "srgan*", "evaluation*", "dynamics*"], exclude=["*.tests*"]
     ),
-    package_data={"evaluation": ["data/*"], "dynamics": ["data/*"]},
+    package_data={"evaluation": ["data/*"], "dynamics": ["data/*"], "": ["*.pyi"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": COMMANDS},

@@ -11,32 +11,7 @@ What the command `phire-eval` does, in Python:
     results.rows                                       # all numbers, with units and intervals
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from atmodist.lazy import lazy_names
-
-if TYPE_CHECKING:
-    from evaluation.contract.configuration import ComparisonConfig, EvaluationConfig
-    from evaluation.running.comparison import compare
-    from evaluation.running.results import Results, load_results
-    from evaluation.running.runner import evaluate
-
-_LAZY = {
-    "ComparisonConfig": "evaluation.contract.configuration",
-    "EvaluationConfig": "evaluation.contract.configuration",
-    "Results": "evaluation.running.results",
-    "compare": "evaluation.running.comparison",
-    "evaluate": "evaluation.running.runner",
-    "load_results": "evaluation.running.results",
-}
-
-__all__ = [
-    "ComparisonConfig",
-    "EvaluationConfig",
-    "Results",
-    "compare",
-    "evaluate",
-    "load_results",
-]
-
-__getattr__, __dir__ = lazy_names(__name__, _LAZY)
+# The names stand in `__init__.pyi`; their modules are imported when somebody asks for them.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

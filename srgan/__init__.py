@@ -13,42 +13,7 @@ Settings are those of the commands, by the same names. Fields are in physical un
 `srgan.save_generator("run", "package")` a package to keep or to publish.
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from atmodist.lazy import lazy_names
-
-if TYPE_CHECKING:
-    from srgan.generators.generator import Generator
-    from srgan.generators.package import load_generator, save_generator
-    from srgan.inference.configuration import InferConfig
-    from srgan.inference.run import super_resolve
-    from srgan.samples.configuration import PatchSamplerConfig
-    from srgan.samples.sampling import sample_patches
-    from srgan.training.configuration import GeneratorTrainingConfig
-    from srgan.training.run import train
-
-_LAZY = {
-    "Generator": "srgan.generators.generator",
-    "GeneratorTrainingConfig": "srgan.training.configuration",
-    "InferConfig": "srgan.inference.configuration",
-    "PatchSamplerConfig": "srgan.samples.configuration",
-    "load_generator": "srgan.generators.package",
-    "sample_patches": "srgan.samples.sampling",
-    "save_generator": "srgan.generators.package",
-    "super_resolve": "srgan.inference.run",
-    "train": "srgan.training.run",
-}
-
-__all__ = [
-    "Generator",
-    "GeneratorTrainingConfig",
-    "InferConfig",
-    "PatchSamplerConfig",
-    "load_generator",
-    "sample_patches",
-    "save_generator",
-    "super_resolve",
-    "train",
-]
-
-__getattr__, __dir__ = lazy_names(__name__, _LAZY)
+# The names stand in `__init__.pyi`; their modules are imported when somebody asks for them.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
