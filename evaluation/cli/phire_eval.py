@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from atmodist.cli.common import command_parser, run_command
 from atmodist.files.quiet_tensorflow import load_tensorflow
-from evaluation import statistics
 from evaluation.contract.configuration import ComparisonConfig, EvaluationConfig
+from evaluation.statistics import STATISTICS
 
 if TYPE_CHECKING:
     from evaluation.running.results import Results
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_command(parser, ComparisonConfig, words[1:], _compare)
     parser = command_parser("phire-eval", EvaluationConfig, positional="reference")
     parser.epilog = (
-        f"Statistics: {', '.join(statistics.names())}. "
+        f"Statistics: {', '.join(STATISTICS)}. "
         "phire-eval compare RUN RUN ... joins finished runs (phire-eval compare --help)."
     )
     return run_command(parser, EvaluationConfig, gathered(words), _evaluate)

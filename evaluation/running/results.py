@@ -77,9 +77,9 @@ class Outcome:
     @property
     def statistic(self) -> Statistic:
         """What made it, and draws it."""
-        from evaluation.statistics import known
+        from evaluation.statistics import STATISTICS
 
-        return known()[self.name]
+        return STATISTICS[self.name]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ from evaluation.running.results import (
 )
 from evaluation.running.work_units import Plan, compute, read_fields
 from evaluation.significance.summary_numbers import Bootstrap, numbers
-from evaluation.statistics import known
+from evaluation.statistics import STATISTICS
 
 FORMAT = 2  # of parts; raised when they mean something else
 LOCK = ".lock"
@@ -59,7 +59,7 @@ def evaluate(
         FileNotFoundError: If a file is missing.
         ValueError: If files do not belong together, values are missing, or names are unknown.
     """
-    statistics = known() if statistics is None else statistics
+    statistics = STATISTICS if statistics is None else statistics
     chosen = _chosen(config, statistics)
     folder = config.folder
     require_own(folder)

@@ -1,16 +1,6 @@
-"""The statistics, one module each; `known()` finds them."""
+"""The statistics, one module each, found in `STATISTICS`."""
 
-import importlib
-import pkgutil
-
+from atmodist.files.discovery import Registry
 from evaluation.contract.statistic import Statistic
 
-
-def names() -> list[str]:
-    """Names of all statistics, in alphabetical order; imports none of them."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
-
-
-def known() -> dict[str, Statistic]:
-    """All statistics by name, in alphabetical order."""
-    return {name: importlib.import_module(f"{__name__}.{name}").STATISTIC for name in names()}
+STATISTICS: Registry[Statistic] = Registry(__name__, "STATISTIC", what="statistic")

@@ -9,16 +9,16 @@ import pytest
 
 from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
-from evaluation import statistics
 from evaluation.contract.configuration import EvaluationConfig
 from evaluation.numerics.setting import REFERENCE
 from evaluation.report.report import write_report
 from evaluation.running.results import load_results
 from evaluation.running.runner import evaluate
+from evaluation.statistics import STATISTICS
 from tests.evaluation.made_up import changed_archive, made_archive
 
 LEARNED = "learned_distance"  # needs a trained encoder; see its own tests
-NAMES = [name for name in statistics.names() if name != LEARNED]
+NAMES = [name for name in STATISTICS if name != LEARNED]
 FEW = ["structure", "ensembles"]
 
 

@@ -29,7 +29,7 @@ from atmodist.fields.grid import Grid, make_grid
 from evaluation.contract.regions import with_globe
 from evaluation.contract.statistic import Accumulator, Sample
 from evaluation.numerics.setting import Setting
-from evaluation.statistics import known
+from evaluation.statistics import STATISTICS
 
 SHARED = ("modal", "reference_modal", "gradient", "reference_gradient")
 
@@ -73,7 +73,7 @@ def _start(grid: Grid) -> tuple[Setting, dict[str, Accumulator]]:
     )
     chosen = {
         name: s
-        for name, s in known().items()
+        for name, s in STATISTICS.items()
         if s.default and not {"encoder", "members"} & set(s.needs)
     }
     return setting, {name: s.accumulator(setting) for name, s in chosen.items()}

@@ -2,15 +2,15 @@ import pytest
 import yaml
 
 from atmodist.files.outputs import read_json
+from evaluation import statistics
 from evaluation.cli.phire_eval import gathered, main
 from evaluation.running.results import load_results
-from evaluation.statistics import known
 from tests.evaluation.made_up import STATISTICS, changed_archive, made_archive
 
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    monkeypatch.setattr("evaluation.running.runner.known", lambda: STATISTICS)
+    monkeypatch.setattr("evaluation.running.runner.STATISTICS", STATISTICS)
     monkeypatch.setattr(
         "evaluation.report.report.write_report", lambda results, **_: results.folder / "report.html"
     )
@@ -90,7 +90,7 @@ def test_help_names_all_statistics(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert f"Statistics: {', '.join(known())}." in text
+    assert f"Statistics: {', '.join(statistics.STATISTICS)}." in text
 
 
 def test_mistakes_end_with_one_line(files, capsys):
