@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 
 from atmodist.fields.archive import Archive
+from atmodist.fields.described_grid import grid_of
 from atmodist.fields.normalization import FORMAT as NORMALIZATION_FORMAT
 from atmodist.fields.normalization import Normalization
 from atmodist.files.outputs import read_json
@@ -75,7 +76,9 @@ def describe_records(records: RecordSet, verify: bool) -> str:
         files = f"{len(shards)} shard{'' if len(shards) == 1 else 's'}"
         lines.append(f"{split:<9} {number} {noun} in {files}, {size:,.1f} MB{times}")
     if "grid" in records.metadata:
-        lines.append(f"grid      {records.metadata['grid']}")
+        stored = records.metadata["grid"]  # in words, in records of version 0.1
+        grid = stored if isinstance(stored, str) else grid_of(stored, f"{records.folder}: grid")
+        lines.append(f"grid      {grid}")
     if records.metadata.get("step_seconds"):
         label = " (label 1)" if isinstance(records, PairRecords) else ""
         lines.append(f"step      {records.metadata['step_seconds']} s{label}")

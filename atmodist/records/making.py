@@ -19,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from atmodist.fields.archive import Archive
+from atmodist.fields.described_grid import described_grid
 from atmodist.fields.normalization import Normalization
 from atmodist.fields.statistics import compute_statistics
 from atmodist.files.outputs import read_json, remove, replace, write_json, write_manifest
@@ -195,7 +196,7 @@ def _finish(
             "identity": identity,
             "step_seconds": archive.time.step,
             "calendar": archive.time.calendar,
-            "grid": str(archive.grid),
+            "grid": described_grid(archive.grid),
             "periods": {split.name: _period(archive, split.steps) for split in splits},
         },
         **making.facts(),
