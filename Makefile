@@ -6,12 +6,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help quickstart test test-all lint format clean
+.PHONY: help quickstart test test-all docs lint format clean
 
 help:
 	@echo "make quickstart   the whole project on a simulated atmosphere, in some minutes"
 	@echo "make test         lint, types and the quick tests"
 	@echo "make test-all     the slow tests as well"
+	@echo "make docs         the documentation, into the folder site"
 	@echo "make format       let ruff format the code"
 	@echo "make clean        remove the environment and what quickstart made"
 
@@ -32,6 +33,11 @@ test: $(STAMP) lint
 test-all: $(STAMP) lint
 	@$(BIN)/python -m pytest
 
+# The variable silences an advertisement.
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "Open site/index.html, or with its search: $(BIN)/python -m http.server --directory site"
+
 lint: $(STAMP)
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
@@ -43,4 +49,4 @@ format: $(STAMP)
 	@$(BIN)/python -m ruff format .
 
 clean:
-	rm -rf $(VENV) quickstart build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) quickstart site build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
