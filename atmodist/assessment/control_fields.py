@@ -216,7 +216,7 @@ class ArchiveDonors:
         shape = (len(pairs), *self._shape, len(self.archive.channels))
         result = np.empty(shape, np.float32)
         for cell in np.unique(cells):
-            field = self.normalization(np.moveaxis(field_of(cell), 0, -1))
+            field = self.normalization.network_input(field_of(cell))
             for i in np.flatnonzero(cells == cell):
                 result[i] = window(field, row[i], column[i], self._shape)
         return result

@@ -86,9 +86,7 @@ def map_lag(
     shape = len(rows), len(columns)
     sums = {name: np.zeros(shape) for name in ("accuracy", "entropy", "error")}
     for step in tqdm(steps, desc="map", leave=False, disable=None):
-        fields = [
-            normalization(np.moveaxis(archive.read(int(s)), 0, -1)) for s in (step, step + lag)
-        ]
+        fields = [normalization.network_input(archive.read(int(s))) for s in (step, step + lag)]
         logits = []
         for start in range(0, len(places), batch_size):
             part = places[start : start + batch_size]

@@ -171,7 +171,7 @@ def measure_fields(
         field = series.read(step)
         check_finite(field, series.channels, series.times[step], series.path)
         maps = features.field(field, grid)
-        z = standardized(features.normalization(np.moveaxis(field, 0, -1)), features.normalization)
+        z = standardized(features.normalization.network_input(field), features.normalization)
         for earlier, old_maps, old_z in recent:
             label, rest = divmod(
                 int(archive.time.seconds[step] - archive.time.seconds[earlier]), length

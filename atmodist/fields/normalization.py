@@ -5,7 +5,7 @@ then standardise again (Hoffmann and Lessig, 2022):
 
     z = (x - μ) / σ,    y = sign(z) log(1 + α|z|),    (y - μ') / σ'
 
-Conventions: fields are (..., channel), each channel in its own units; float32 stays float32. The
+Conventions: each channel is in its own units; float32 stays float32. The
 numbers live in `normalization.json`, which travels with records and networks. Whoever brings two
 things together calls `require_same`: a network fed with another normalisation than it was trained
 with gives numbers that look right and are not.
@@ -78,17 +78,20 @@ class Normalization:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
-    def __call__(self, field: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def __call__(
+        self, field: np.ndarray, out: np.ndarray | None = None, *, axis: int = -1
+    ) -> np.ndarray:
         """Normalises a field.
 
         Args:
-            field: (..., channel), in the units of the channels; left unchanged unless it is `out`.
+            field: In the units of the channels; left unchanged unless it is `out`.
             out: Where to put the result; may be `field` itself. A new array by default.
+            axis: That of the channels, in `field` and in the result.
 
         Returns:
             The dimensionless field; float32 if `field` is, otherwise float64.
         """
-        field, out = self._checked_arrays(field, out)
+        field, out, result = self._checked_arrays(field, out, axis)
         number = field.dtype.type  # a float64 scalar would turn float32 arithmetic into float64
         mean, scale, log_mean, log_scale = (
             a.astype(number)
@@ -103,19 +106,33 @@ class Normalization:
                 _take_sign(y, z)
                 y -= log_mean[c]
                 np.multiply(y, log_scale[c], out=target[..., c])
-        return out
+        return result
 
-    def inverse(self, normalized: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def network_input(self, field: np.ndarray) -> np.ndarray:
+        """Normalises fields as archives hold them, for networks.
+
+        Args:
+            field: (..., channel, latitude, longitude), in the units of the channels.
+
+        Returns:
+            (..., latitude, longitude, channel), dimensionless.
+        """
+        return self(np.moveaxis(field, -3, -1))
+
+    def inverse(
+        self, normalized: np.ndarray, out: np.ndarray | None = None, *, axis: int = -1
+    ) -> np.ndarray:
         """Returns physical units: `inverse(self(x))` is x to rounding.
 
         Args:
-            normalized: (..., channel), dimensionless; left unchanged unless it is `out`.
+            normalized: Dimensionless; left unchanged unless it is `out`.
             out: Where to put the result; may be `normalized` itself. A new array by default.
+            axis: That of the channels, in `normalized` and in the result.
 
         Returns:
             The field in the units of the channels; float32 if `normalized` is, otherwise float64.
         """
-        normalized, out = self._checked_arrays(normalized, out)
+        normalized, out, result = self._checked_arrays(normalized, out, axis)
         number = normalized.dtype.type
         mean, scale, log_mean, log_std = (
             a.astype(number)
@@ -130,7 +147,7 @@ class Normalization:
                 _take_sign(z, y)
                 z *= scale[c]
                 np.add(z, mean[c], out=target[..., c])
-        return out
+        return result
 
     @property
     def described_channels(self) -> tuple[Channel, ...]:
@@ -226,14 +243,16 @@ class Normalization:
         return f"normalization {self.identity} (from {origin})"
 
     def _checked_arrays(
-        self, field: np.ndarray, out: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, field: np.ndarray, out: np.ndarray | None, axis: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Field and output with channels last, and the output as it was asked for."""
         field = np.asarray(field)
         if field.dtype != np.float32:
             field = field.astype(np.float64, copy=False)
-        if field.ndim < 1 or field.shape[-1] != len(self.channels):
+        if not -field.ndim <= axis < field.ndim or field.shape[axis] != len(self.channels):
+            name = "the last axis" if axis == -1 else f"axis {axis}"
             raise ValueError(
-                f"the last axis must be the channels {self.channels}; got shape {field.shape}"
+                f"{name} must be the channels {self.channels}; got shape {field.shape}"
             )
         if out is None:
             out = np.empty(field.shape, field.dtype)
@@ -242,7 +261,7 @@ class Normalization:
                 f"`out` must be {field.dtype} of shape {field.shape}; "
                 f"got {out.dtype} of shape {out.shape}"
             )
-        return field, out
+        return np.moveaxis(field, axis, -1), np.moveaxis(out, axis, -1), out
 
 
 def check_alpha(alpha: float) -> float:

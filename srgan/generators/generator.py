@@ -100,7 +100,7 @@ class Generator(Restoration):
     def _refined(
         self, low: np.ndarray, refinement: Refinement, key: tuple[int, int, int]
     ) -> np.ndarray:
-        inputs = {"low": self.normalization(np.moveaxis(low, 0, -1))}
+        inputs = {"low": self.normalization.network_input(low)}
         if self.is_stochastic:
             shape = (*refinement.low.shape, self.facts.noise_channels)
             inputs["noise"] = np.random.default_rng(key).standard_normal(shape, np.float32)

@@ -138,15 +138,14 @@ class Restoration(ABC):
         normalization = self.averaged_with
         if normalization is None:
             return field
-        return np.moveaxis(normalization(np.moveaxis(field, 0, -1)), -1, 0)
+        return normalization(field, axis=0)
 
     def physical(self, averaged: np.ndarray) -> np.ndarray:
         """Undoes `averaged`."""
         normalization = self.averaged_with
         if normalization is None:
             return averaged
-        field = np.ascontiguousarray(np.moveaxis(averaged, 0, -1))
-        return np.moveaxis(normalization.inverse(field), -1, 0)
+        return normalization.inverse(averaged, axis=0)
 
     def concern(self, grid: Grid) -> str | None:
         """What speaks against using it on a coarse grid, if anything."""

@@ -144,7 +144,29 @@ def test_works_in_place_and_on_views_of_channel_first_fields():
     assert_array_equal(expected, back)
 
 
+@pytest.mark.parametrize("axis", [0, 1, -2, 3])
+def test_channels_may_lie_along_any_axis(axis):
+    ours, last = make(), sample((3, 4, 5, 2))
+    field = np.ascontiguousarray(np.moveaxis(last, -1, axis))
+    expected = np.moveaxis(ours(last), -1, axis)
+    assert_array_equal(ours(field, axis=axis), expected)
+    assert_array_equal(
+        ours.inverse(expected, axis=axis), np.moveaxis(ours.inverse(ours(last)), -1, axis)
+    )
+    assert ours(field, out=field, axis=axis) is field
+    assert_array_equal(field, expected)
+
+
+def test_networks_take_fields_of_archives_with_channels_last():
+    ours, field = make(), sample((6, 2, 4, 5))
+    assert_array_equal(ours.network_input(field), ours(field, axis=1).transpose(0, 2, 3, 1))
+
+
 def test_refuses_other_channels_and_an_unfit_output():
+    with pytest.raises(ValueError, match=r"axis 1 must be the channels .* got shape \(2, 3\)"):
+        make()(np.zeros((2, 3)), axis=1)
+    with pytest.raises(ValueError, match="axis 2 must be the channels"):
+        make()(np.zeros((2, 2)), axis=2)
     with pytest.raises(ValueError, match=r"last axis must be the channels .* got shape \(2, 3\)"):
         make()(np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"`out` must be float32 of shape \(3, 2\); got float64"):
