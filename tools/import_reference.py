@@ -283,7 +283,18 @@ def _node(entry: Mapping[str, Any], path: Path) -> Node:
     if len(calls) > 1:
         raise ValueError(f"{path}: layer {entry['name']!r} is called {len(calls)} times")
     inputs = tuple(str(link[0]) for call in calls for link in call)
-    return Node(str(entry["name"]), KINDS[kind_name], dict(entry["config"]), inputs)
+    config = dict(entry["config"])
+    kind = None if _is_identity(kind_name, config) else KINDS[kind_name]
+    return Node(str(entry["name"]), kind, config, inputs)
+
+
+def _is_identity(kind_name: str, config: Mapping[str, Any]) -> bool:
+    """Whether a pooling or linear layer gives its input: skip connections are often written so."""
+    if kind_name == "MaxPooling2D":
+        size = _plain(config.get("pool_size", [2, 2]))
+        strides = _plain(config.get("strides"))
+        return size in (1, [1, 1]) and strides in (None, 1, [1, 1])  # None: as the size
+    return kind_name == "Activation" and config.get("activation") == "linear"
 
 
 def _skipped(graph: Graph, name: str) -> str:

@@ -1,5 +1,6 @@
 """`atmodist COMMAND ...`: the commands that are not part of training or super-resolution."""
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,17 @@ COMMANDS = {
 }
 
 
+OTHERS = {
+    "rplearn-data": "Draw training pairs from an archive.",
+    "rplearn-train": "Train an encoder on them.",
+    "rplearn-eval": "Judge a trained encoder.",
+    "phire-data": "Draw patches for super-resolution from an archive.",
+    "phire-train": "Train a generator on them.",
+    "phire-infer": "Super-resolve the fields of a file.",
+    "phire-eval": "Judge fields against a reference: errors, spectra, distances, a report.",
+}
+
+
 def module_of(command: str) -> str:
     """The module of a command."""
     return MODULES.get(command, f"atmodist.cli.{command}")
@@ -28,7 +40,7 @@ def module_of(command: str) -> str:
 
 def usage() -> str:
     """The text of `atmodist --help`."""
-    width = max(map(len, COMMANDS))
+    width = max(map(len, [*COMMANDS, *OTHERS]))
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
@@ -39,8 +51,8 @@ def usage() -> str:
             "commands:",
             *lines,
             "",
-            "See also: rplearn-data (draw training pairs), rplearn-train (train a network),",
-            "rplearn-eval (judge it).",
+            "commands of their own:",
+            *(f"  {name:<{width}}  {text}" for name, text in OTHERS.items()),
         ]
     )
 
@@ -58,8 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     command, *rest = arguments
     if command not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        print(f"atmodist: error: no command {command!r}; there are {known}", file=sys.stderr)
+        print(f"atmodist: error: {_unknown(command)}", file=sys.stderr)
         return 2
     module = importlib.import_module(module_of(command))
     return int(module.main(rest))
+
+
+def _unknown(command: str) -> str:
+    if command in OTHERS:
+        return f"{command} is a command of its own: type {command} without atmodist"
+    near = difflib.get_close_matches(command, [*COMMANDS, *OTHERS], n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"no command {command!r}{hint}; there are {', '.join(COMMANDS)}"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import h5py
 import hdf5plugin  # also registers the filters that archives may use
@@ -19,12 +19,18 @@ import numpy as np
 
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
+from atmodist.files.described import Described
 from atmodist.files.file_kinds import file_kind, mismatch
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Compression = Literal["blosc2", "zstd", "gzip", "none"]
 
 TILE = 160  # grid points; a chunk is a tile of about this size, the reference's patch
 FORMAT_VERSION = 1
+LATITUDE_ATTRIBUTES = {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"}
+LONGITUDE_ATTRIBUTES = {"standard_name": "longitude", "units": "degrees_east", "axis": "X"}
 COUNT_UNITS = "1"  # of /time where steps are counted, not dated
 
 
@@ -80,7 +86,7 @@ def channel_names(path: str | Path) -> tuple[str, ...]:
         return tuple(channel.name for channel in archive.channels)
 
 
-class Archive:
+class Archive(Described):
     """An archive opened for reading; use it in a `with` statement, or call `close`.
 
     Attributes:
@@ -154,6 +160,39 @@ class Archive:
             ) from None
         return out
 
+    def to_xarray(self) -> "xr.Dataset":
+        """The archive as a Dataset, a variable (time, latitude, longitude) for each channel.
+
+        Values are read when they are computed, as long as the archive is open. Times are dates of
+        the calendar of the archive, or step numbers where it has none.
+        """
+        import dask.array as da
+        import xarray as xr
+
+        # One lock for all reads: HDF5 takes one at a time anyhow.
+        data = da.from_array(self._data, chunks=(-1, 1, -1, -1), lock=True)
+        dims = ("time", "latitude", "longitude")
+        variables = {
+            channel.name: (dims, data[number], _described(channel))
+            for number, channel in enumerate(self.channels)
+        }
+        dated = self.time.calendar != NO_CALENDAR
+        units = {"units": EPOCH_UNITS, "calendar": self.time.calendar} if dated else {}
+        coordinates = {
+            "time": ("time", self.time.seconds, {"standard_name": "time", **units}),
+            "latitude": ("latitude", self.grid.latitude, dict(LATITUDE_ATTRIBUTES)),
+            "longitude": ("longitude", self.grid.longitude, dict(LONGITUDE_ATTRIBUTES)),
+        }
+        texts = {k: v for k, v in self.attributes.items() if isinstance(v, str)}
+        return xr.decode_cf(xr.Dataset(variables, coordinates, texts))
+
+    def sel(self, **choices: Any) -> "xr.Dataset":
+        """`to_xarray().sel(...)`: `archive.sel(time="2018-10-06")`, slices of dates, and so on."""
+        return self.to_xarray().sel(**choices)
+
+    def __str__(self) -> str:
+        return self.summary(num_channels=8)
+
     def validate(self) -> None:
         """Reads every field and checks that all values are finite.
 
@@ -204,6 +243,11 @@ class Archive:
         self.close()
 
 
+def _described(channel: Channel) -> dict[str, str]:
+    attributes = {"units": channel.units, "standard_name": channel.standard_name}
+    return {name: text for name, text in attributes.items() if text}
+
+
 def check_finite(
     field: np.ndarray, channels: Sequence[Channel], time: str, path: str | Path
 ) -> None:
@@ -237,8 +281,8 @@ def create_layout(
     attributes: dict[str, dict[str, Any]] = {
         "channel": {"long_name": "variable"},
         "time": {"standard_name": "time", "units": EPOCH_UNITS, "calendar": calendar, "axis": "T"},
-        "latitude": {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"},
-        "longitude": {"standard_name": "longitude", "units": "degrees_east", "axis": "X"},
+        "latitude": dict(LATITUDE_ATTRIBUTES),
+        "longitude": dict(LONGITUDE_ATTRIBUTES),
     }
     if calendar == NO_CALENDAR:
         attributes["time"] = {"long_name": "step number", "units": COUNT_UNITS, "axis": "T"}

@@ -19,14 +19,16 @@ from typing import Literal
 
 import numpy as np
 
+from atmodist.files.described import Described
+
 GridKind = Literal["regular", "cell-centred", "driscoll-healy", "gauss", "regional"]
 
 # Coordinates in files are rounded, often to 1e-3 of a degree; kinds differ by half a row.
 ROUNDING = 0.02  # of the spacing
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
+@dataclass(frozen=True, eq=False, repr=False)
+class Grid(Described):
     """A latitude-longitude grid.
 
     Attributes:

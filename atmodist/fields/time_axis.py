@@ -12,6 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from atmodist.files.described import Described
+
 EPOCH_UNITS = "seconds since 1970-01-01"
 NO_CALENDAR = "none"  # bare files: steps are counted, not dated
 STANDARD_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
@@ -20,8 +22,8 @@ _DAY = 86_400
 _REFORM = -141_427 * _DAY  # 1582-10-15: from here on the standard calendar is Gregorian
 
 
-@dataclass(frozen=True, eq=False)
-class TimeAxis:
+@dataclass(frozen=True, eq=False, repr=False)
+class TimeAxis(Described):
     """Times of the steps of an archive.
 
     Attributes:

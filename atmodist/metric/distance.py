@@ -21,6 +21,7 @@ import numpy as np
 
 from atmodist.fields import labelled
 from atmodist.fields.grid import Grid
+from atmodist.files.described import Described
 from atmodist.metric.concerns import concerns
 from atmodist.metric.encoded import Encoded, Remembering, applied
 from atmodist.metric.features import StageFeatures
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 By = Literal["stage", "feature"] | None
 
 
-class Metric:
+class Metric(Described):
     """A distance between fields, in physical units, by the features of an encoder.
 
     Fields are NumPy arrays (..., channel, latitude, longitude) with their `grid`, leading axes

@@ -2,13 +2,14 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 
 import evaluation.cli
 import srgan.cli
 from atmodist import __version__
-from atmodist.cli.main import COMMANDS, main, module_of
+from atmodist.cli.main import COMMANDS, OTHERS, main, module_of
 
 HEAVY = ("tensorflow", "keras", "pyshtools", "matplotlib", "xarray", "dask", "cartopy")
 
@@ -32,8 +33,23 @@ def test_an_unknown_command_is_one_line_that_names_the_others(capsys):
     assert main(["ingset", "file"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    expected = f"atmodist: error: no command 'ingset'; there are {', '.join(COMMANDS)}\n"
-    assert err == expected
+    known = ", ".join(COMMANDS)
+    assert err == (
+        f"atmodist: error: no command 'ingset' (did you mean ingest?); there are {known}\n"
+    )
+    assert main(["zzz"]) == 2
+    assert capsys.readouterr().err == f"atmodist: error: no command 'zzz'; there are {known}\n"
+    assert main(["phire-eval", "--help"]) == 2
+    assert "phire-eval is a command of its own" in capsys.readouterr().err
+
+
+def test_every_installed_command_is_named():
+    installed = {
+        entry.name
+        for entry in entry_points(group="console_scripts")
+        if entry.dist.name == "atmodist"
+    }
+    assert {"atmodist", *OTHERS} == installed
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -57,6 +57,43 @@ def test_what_is_written_is_read_again(tmp_path, compression):
         assert (compression == "none") == ("uncompressed" in archive.summary())
 
 
+@pytest.mark.parametrize("calendar", ["standard", "noleap", "none"])
+def test_an_open_archive_is_an_xarray_dataset_that_is_read_when_it_is_computed(tmp_path, calendar):
+    grid = make_grid("regular", 19)
+    fields = random_fields(9, grid.shape)
+    path = write(tmp_path / "a.h5", fields, grid, calendar=calendar)
+    with Archive(path) as archive:
+        dataset = archive.to_xarray()
+        assert dataset.vorticity.chunks is not None
+        assert dataset.vorticity.attrs == {
+            "units": "s-1",
+            "standard_name": "atmosphere_relative_vorticity",
+        }
+        assert_array_equal(dataset.divergence, fields[:, 0])
+        assert_array_equal(dataset.latitude, grid.latitude)
+        if calendar == "none":
+            assert_array_equal(archive.sel(time=archive.time.seconds[2]).vorticity, fields[2, 1])
+            return
+        day = archive.time.isoformat(2)[:10]
+        chosen = archive.sel(time=day)  # 00 to 21 UTC, of which 7 times of 3 h are there
+        assert chosen.sizes["time"] == 7
+        assert_array_equal(chosen.vorticity, fields[2:, 1])
+        sliced = archive.sel(time=slice(archive.time.isoformat(1), f"{day}T03"), latitude=90.0)
+        assert_array_equal(sliced.divergence, fields[1:4, 0, 0])
+
+
+def test_archives_grids_and_times_show_themselves(archive_path):
+    with Archive(archive_path) as archive:
+        assert repr(archive).startswith("<Archive: archive   ")
+        assert "vorticity (s-1)" in archive._repr_html_()
+        assert repr(archive.grid) == f"<Grid: {archive.grid}>"
+        assert (
+            "&lt;"
+            in type("A", (type(archive.time),), {"__str__": lambda _: "<"})([0, 1])._repr_html_()
+        )
+        assert repr(archive.time) == f"<TimeAxis: {archive.time}>"
+
+
 def test_gzip_archives_need_no_plugin_and_read_the_same_in_bare_h5py(archive_path):
     with h5py.File(archive_path) as file:
         data = file["data"]
