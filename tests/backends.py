@@ -7,11 +7,17 @@ import sys
 
 import pytest
 
+REQUIRED = "ATMODIST_REQUIRE_BACKENDS"  # backends whose tests must not be skipped: "jax,torch"
+
 
 def needs(backend):
-    """Skips a test where a backend is not installed."""
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed: pip install 'atmodist[{backend}]'")
+    """Skips a test where a backend is not installed; fails if it was meant to be."""
+    if importlib.util.find_spec(backend) is not None:
+        return
+    said = f"{backend} is not installed: pip install 'atmodist[{backend}]'"
+    if backend in os.environ.get(REQUIRED, "").split(","):
+        pytest.fail(f"{said} ({REQUIRED} asks for it)")
+    pytest.skip(said)
 
 
 def run_under(backend, script, *arguments, **variables):

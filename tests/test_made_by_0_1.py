@@ -127,11 +127,7 @@ def inspected():
     found = {}
     for path in INSPECTED:
         lines = run(f"atmodist inspect {path} --verify true").splitlines()
-        # What is said of packages is new.
-        new = ("Next", "storage", "package", "hours")
-        found[path] = [line for line in lines if line and not line.startswith(new)]
-        if path == "encoder":
-            found[path].remove(next(line for line in found[path] if line.startswith("grid")))
+        found[path] = [line for line in lines if line and not line.startswith(("Next", "storage"))]
     return found
 
 

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from atmodist import ContentLoss
 from atmodist.files.outputs import write_json
 from atmodist.training.saving import save_network
+from tests.backends import needs
 from tests.metric.encoders import made_encoder, made_normalization
 
 
@@ -178,7 +179,7 @@ def test_wrong_shapes_are_refused(encoder):
 
 @pytest.mark.slow
 def test_the_example_trains_under_pytorch():
-    pytest.importorskip("torch")
+    needs("torch")
     example = Path(__file__).parents[2] / "examples" / "content_loss_torch.py"
     environment = {**os.environ, "KERAS_BACKEND": "torch"}
     command = [sys.executable, str(example)]

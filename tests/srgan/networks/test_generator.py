@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.training.saving import load_network, save_network
 from srgan.networks.generator import generator, receptive_radius
+from tests.backends import needs
 from tests.metric.encoders import made_normalization
 
 
@@ -189,8 +189,7 @@ np.save(f"{folder}/{backend}.npy", found)
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_saved_generators_give_the_same_under_every_backend(backend, tmp_path):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed: pip install 'atmodist[{backend}]'")
+    needs(backend)
     network = small((2, 3), num_static=1, noise_channels=1, projection=made_normalization())
     save_network(network, tmp_path / "generator.keras")
     inputs = made_inputs((4, 5), 6, static=1, noise=1)
