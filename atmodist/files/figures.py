@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY = "#1f5fa8", "#d1700f", "#8a8a8a"
 RESOLUTION = 160  # dots per inch of PNG, and of what is rasterised in PDF
-STYLE = {
+STYLE: Any = {  # the keys of rc_context are a type of its own in matplotlib 3.11
     "font.family": "DejaVu Sans",  # comes with matplotlib; has ⁻¹, ζ and δ
     "font.size": 9,
     "axes.spines.top": False,

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,8 @@ class IngestConfig:
     """Processes that read and transform; the result does not depend on them."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.sources, str):
+        given: Any = self.sources
+        if isinstance(given, str):  # would be taken letter by letter
             raise TypeError(f"`sources` must be a list of names; got {self.sources!r}")
         object.__setattr__(self, "sources", tuple(self.sources))
         if not self.sources:

@@ -75,12 +75,12 @@ def _label_filter(records: PairRecords, max_label: int) -> Callable[[Any], Any] 
     return is_kept
 
 
-def _parser(records: PairRecords, extras: Sequence[str]) -> Callable[[Any], tuple]:
+def _parser(records: PairRecords, extras: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
     names = {"patch1", "patch2", "label", "H", "W", "C", *extras}
     spec = {name: tf.io.FixedLenFeature([], TF_DTYPES[PAIR_FEATURES[name]]) for name in names}
     shape = (-1, 2, *records.shape)
 
-    def parse(serialized: Any) -> tuple:
+    def parse(serialized: Any) -> tuple[Any, ...]:
         features = tf.io.parse_example(serialized, spec)
         patches = tf.stack([features["patch1"], features["patch2"]], axis=1)
         patches = tf.reshape(tf.io.decode_raw(patches, tf.float32, little_endian=True), shape)

@@ -204,8 +204,9 @@ def _primitive(equation: PrimitiveEquations, start: State) -> Model:
 
 def _held_suarez(truncation: int, num_levels: int) -> Model:
     from dynamics.cases import held_suarez
+    from dynamics.spectral.held_suarez import CONSTANTS
 
-    sphere = SphericalHarmonics(truncation, radius=held_suarez.CONSTANTS.radius)
+    sphere = SphericalHarmonics(truncation, radius=CONSTANTS.radius)
     equation = held_suarez.equation(sphere, SigmaLevels.equidistant(num_levels))
     return _primitive(equation, held_suarez.initial_state(equation, amplitude=0.0))
 

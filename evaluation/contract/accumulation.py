@@ -136,7 +136,9 @@ class StepSeries(StepAccumulator):
         )
 
 
-def checked_options(setting: Setting, defaults: Mapping[str, Any], statistic: str) -> dict:
+def checked_options(
+    setting: Setting, defaults: Mapping[str, Any], statistic: str
+) -> dict[str, Any]:
     """Options of a statistic, with defaults for those not given.
 
     Raises:

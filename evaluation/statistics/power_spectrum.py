@@ -219,7 +219,7 @@ def _cut(field: np.ndarray, setting: Setting, region: str) -> np.ndarray:
     return np.take(field[..., rows[0] : rows[-1] + 1, :], columns, axis=-1)
 
 
-def _window_of(setting: Setting, region: str, options: dict) -> WindowedSpectrum | None:
+def _window_of(setting: Setting, region: str, options: dict[str, Any]) -> WindowedSpectrum | None:
     side = options["side"]
     if not isinstance(side, int | float) or not side > 0:
         raise ValueError(f"`side` must be a positive number of km; got {side!r}")

@@ -74,7 +74,8 @@ class Options:
     stage: str | None = None
 
     def __post_init__(self) -> None:
-        spaces = (self.spaces,) if isinstance(self.spaces, str) else tuple(self.spaces)
+        given: Any = self.spaces  # YAML may say one name
+        spaces = (given,) if isinstance(given, str) else tuple(given)
         if not spaces or (unknown := [space for space in spaces if space not in SPACES]):
             found = unknown[0] if spaces else "none"
             raise ValueError(f"`spaces` must be of {', '.join(SPACES)}; got {found}")
