@@ -1,17 +1,26 @@
-"""What a path contains, in words: an archive, records, a network, a normalisation, a manifest.
+"""What a path contains, in words: archives, data, records, networks, packages, embeddings.
 
 Kinds of records, and layers of networks, are known once the modules that define them are imported.
 """
 
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numpy as np
 
-from atmodist.fields.archive import Archive
+from atmodist.embedding.output import is_embedding, open_rows
+from atmodist.fields.archive import Archive, is_archive
 from atmodist.fields.described_grid import grid_of
 from atmodist.fields.normalization import FORMAT as NORMALIZATION_FORMAT
 from atmodist.fields.normalization import Normalization
+from atmodist.fields.time_axis import NO_CALENDAR, TimeAxis
+from atmodist.fields.zarr_store import is_zarr
+from atmodist.files.errors import BrokenFileError
 from atmodist.files.outputs import read_json
+from atmodist.files.packaging import MANIFEST
+from atmodist.ingestion.recognition import Selection, some
+from atmodist.ingestion.sources import scan_file
 from atmodist.pairs.pair_records import SIDECAR, PairRecords
 from atmodist.records.record_set import REFERENCE_NAME, RecordSet
 from atmodist.training import checkpoints
@@ -45,11 +54,22 @@ def inspect_path(path: str | Path, *, verify: bool = False) -> str:
         return _inspect_json(path)
     if ".tfrecord" in path.name:
         return _describe_files(path, verify)
-    if h5py.is_hdf5(path):
+    if is_embedding(path):
+        return _describe_embedding(path)
+    if is_archive(path) or _is_damaged(path):
         return _inspect_archive(path, verify)
-    raise ValueError(
-        f"{path} is no archive (HDF5), record folder, network (.keras), normalisation or manifest"
-    )
+    return _describe_data(path)
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether it begins as HDF5 does, and cannot be opened."""
+    if not h5py.is_hdf5(path):
+        return False
+    try:
+        h5py.File(path, "r").close()
+    except OSError:
+        return True
+    return False
 
 
 def has_networks(path: str | Path) -> bool:
@@ -135,7 +155,64 @@ def _inspect_archive(path: Path, verify: bool) -> str:
         return "\n".join(lines)
 
 
+def _describe_embedding(path: Path) -> str:
+    """Variables, stages and times of a table of features."""
+    with open_rows(path) as file:
+        variables = {
+            name: file[name].shape for name in sorted(file) if file[name].dtype.kind == "f"
+        }
+        stages = ", ".join(map(str, file.attrs.get("stages", ())))
+        seconds, calendar = file["time"][...], file["time"].attrs.get("calendar", NO_CALENDAR)
+    lines = [f"embedding {path}", f"stages    {stages}"]
+    lines += [f"variable  {name} {shape}" for name, shape in variables.items()]
+    return "\n".join([*lines, f"time      {TimeAxis(seconds, str(calendar))}"])
+
+
+def _describe_data(path: Path) -> str:
+    """What a GRIB or NetCDF file or a Zarr store has of winds, vorticity and divergence.
+
+    Raises:
+        ValueError: If it is none of them.
+    """
+    try:
+        contents = scan_file(str(path), Selection())
+    except ImportError as error:
+        raise ValueError(str(error)) from None
+    except BrokenFileError as error:
+        raise ValueError(
+            f"{error}; nor is it an archive (HDF5), a record folder, a network (.keras), a "
+            "normalisation or a manifest"
+        ) from None
+    lines = [f"data      {path}"]
+    for series in contents.series:
+        times = TimeAxis(np.unique(series.seconds), contents.calendar)
+        lines += [
+            f"variable  {series.name} ({series.variable}), level {series.level}",
+            f"grid      {series.grid}",
+            f"time      {times}",
+        ]
+    if contents.others:
+        lines.append(f"others    {some(contents.others)}")
+    lines += [f"note      {note}" for note in contents.notes]
+    wanted = "atmodist ingest" if contents.series else "nothing here that atmodist ingest takes"
+    return "\n".join([*lines, f"next      {wanted} {path}" if contents.series else wanted])
+
+
+def _describe_package(path: Path, manifest: dict[str, Any]) -> str:
+    """What the manifest of a package of a network says."""
+    calibrated = "calibrated" if (path / "calibration.json").is_file() else "not calibrated"
+    kind = str(manifest["format"])
+    lines = [f"package   {path} ({kind}, version {manifest.get('version')})"]
+    if "encoder" in kind:
+        lines.append(f"hours     {calibrated}")
+    if (grid := grid_of(manifest.get("grid"), f"{path}: its grid")) is not None:
+        lines.append(f"grid      {grid}")
+    return "\n".join(lines)
+
+
 def _inspect_folder(path: Path, verify: bool) -> str:
+    if is_zarr(path):
+        return _describe_embedding(path) if is_embedding(path) else _describe_data(path)
     networks = sorted(path.glob(f"*{NETWORK_SUFFIX}"))
     if networks:
         return _describe_networks(networks, verify)
@@ -176,7 +253,11 @@ def _kind_of(sidecar: Path) -> type[RecordSet]:
 
 
 def _describe_networks(networks: list[Path], verify: bool) -> str:
+    folder = networks[0].parent
     parts = [describe_network(network) for network in networks]
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    if isinstance(manifest, dict) and "format" in manifest:
+        parts.insert(0, _describe_package(folder, manifest))
     if (networks[0].parent / BEST).is_file():
         parts.append(_describe_best(networks[0].parent / BEST))
     if verify:

@@ -9,6 +9,7 @@ from atmodist.files.outputs import read_json, write_manifest
 from atmodist.inspection import inspect_path
 from atmodist.pairs.configuration import PairSamplerConfig
 from atmodist.pairs.sampling import write_pairs
+from tests.ingestion import made_files
 from tests.pairs.archives import hourly, write_archive
 from tests.srgan.samples.sources import write_records as write_patches
 
@@ -152,8 +153,8 @@ def test_a_manifest(records, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        ("page.grib", "<html>", "is no archive"),
-        ("empty.h5", "", "is no archive"),
+        ("page.grib", "<html>", r"is an HTML page .* nor is it an archive"),
+        ("empty.h5", "", "is empty, .* nor is it an archive"),
         ("a.json", "{", "is not valid JSON"),
         ("a.json", "[1]", "is JSON, but neither a normalisation nor a manifest"),
         ("a.json", '{"command": "x", "config": [1]}', "is JSON, but neither"),
@@ -277,3 +278,36 @@ def test_a_run_that_is_not_finished_says_how_to_go_on(tmp_path, phases, command)
 def test_a_run_killed_before_its_first_checkpoint_is_known(tmp_path):
     (tmp_path / ".lock").write_text("process 1")
     assert inspect_path(tmp_path).startswith(f"run       {tmp_path}, without a checkpoint so far")
+
+
+@pytest.mark.parametrize("kind", ["netcdf", "zarr", "grib"])
+def test_winds_that_can_be_ingested(tmp_path, kind):
+    if kind == "grib":
+        pytest.importorskip("eccodes")
+        path = made_files.write_grib(tmp_path / "a.grib", range(3))
+    elif kind == "zarr":
+        pytest.importorskip("zarr")
+        path = made_files.write_zarr(tmp_path / "a.zarr", made_files.dataset(range(3)))
+    else:
+        path = made_files.write_netcdf(tmp_path / "a.nc", made_files.dataset(range(3)))
+    lines = inspect_path(path).splitlines()
+    assert lines[0] == f"data      {path}"
+    assert any("(eastward_wind)" in line for line in lines)
+    assert any(line.startswith("grid      ") and "regular" in line for line in lines)
+    assert any(line.startswith("time      3 steps, ") for line in lines)
+    assert lines[-1] == f"next      atmodist ingest {path}"
+
+
+def test_a_file_without_winds_says_what_it_has(tmp_path):
+    content = made_files.dataset(range(2), names=("t2m", "sst"))
+    path = made_files.write_netcdf(tmp_path / "a.nc", content)
+    text = inspect_path(path)
+    assert "others    " in text
+    assert "t2m" in text
+    assert text.splitlines()[-1] == "nothing here that atmodist ingest takes"
+
+
+def test_text_is_nothing_that_is_known(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(ValueError, match=r"is text .* nor is it an archive"):
+        inspect_path(tmp_path / "notes.txt")

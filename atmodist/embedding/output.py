@@ -184,7 +184,7 @@ def open_rows(path: str | Path) -> Iterator[Any]:
 def require_replaceable(path: str | Path) -> None:
     """Raises `ValueError` if there is something that is no embedding."""
     path = Path(path)
-    if path.exists() and not _is_embedding(path):
+    if path.exists() and not is_embedding(path):
         what = "folder" if path.is_dir() else "file"
         raise ValueError(
             f"{path} is a {what} that atmodist embed did not make, and will not be replaced; "
@@ -201,17 +201,18 @@ def _require_zarr(path: str | Path) -> None:
         ) from None
 
 
-def _is_embedding(path: Path) -> bool:
-    """Whether `finish` made it."""
+def is_embedding(path: Path) -> bool:
+    """Whether `RowWriter.finish` made it."""
     if path.is_dir():
         attributes = path / ".zattrs"
         return is_store(path) and attributes.is_file() and MARK in read_json(attributes)
     import h5py
 
-    if not h5py.is_hdf5(path):
+    try:
+        with h5py.File(path, "r") as file:
+            return MARK in file.attrs
+    except OSError:  # no HDF5, or damaged
         return False
-    with h5py.File(path, "r") as file:
-        return MARK in file.attrs
 
 
 def _num_rows(part: Path) -> int:

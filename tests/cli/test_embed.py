@@ -9,6 +9,7 @@ import xarray as xr
 from atmodist.cli.embed import main
 from atmodist.fields.synthetic import generate_archive
 from atmodist.files.outputs import read_json, write_json
+from atmodist.inspection import inspect_path
 from tests.pretext.sources import MICRO, normalization
 
 
@@ -48,6 +49,16 @@ def test_a_zarr_store_is_written_where_the_name_says_so(folder, capsys):
     with xr.open_zarr(output) as dataset:
         assert dataset["stage1_mean"].shape == (4, 4)
     assert (folder / "emb.zarr.manifest.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["emb.h5", "emb.zarr"])
+def test_inspect_says_what_an_embedding_holds(folder, name, capsys):
+    assert command(folder, "--output", str(folder / name)) == 0
+    capsys.readouterr()
+    lines = inspect_path(folder / name).splitlines()
+    assert lines[:2] == [f"embedding {folder / name}", "stages    stage1"]
+    assert "variable  stage1_mean (4, 4)" in lines
+    assert lines[-1].startswith("time      4 steps, ")
 
 
 def test_a_folder_of_somebody_else_is_not_replaced(folder, capsys):
