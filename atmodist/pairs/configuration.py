@@ -11,8 +11,9 @@ class PairSamplerConfig(SamplerConfig):
 
     dataset: str = "atmodist_pairs"
     """Name of the dataset; lower-case letters, digits and underscores."""
-    patches_per_step: int = 20
-    """Pairs drawn from each time step."""
+    patches_per_step: int | None = None
+    """Pairs drawn from each time step; null for as many as give 20,000 in all, but at least 20, and
+    no more than overlap eight times."""
     max_temporal_distance: int = 23
     """The largest label, in archive time steps."""
     gap: int | None = None

@@ -53,7 +53,7 @@ def base_steps(time: TimeAxis, steps: range, max_temporal_distance: int, split: 
 def plan_pairs(
     time: TimeAxis, grid: Grid, steps: range, *, split: str, config: PairSamplerConfig
 ) -> PairPlan:
-    """Draws all pairs of one split.
+    """Draws all pairs of one split; the number of patches of a step must be given.
 
     Raises:
         ValueError: If patches do not fit the grid, or the split is too short.
@@ -61,7 +61,7 @@ def plan_pairs(
     positions = PatchPositions(
         grid, config.patch_shape, config.latitude_range, config.position_sampling
     )
-    count, lag = config.patches_per_step, config.max_temporal_distance
+    count, lag = int(config.patches_per_step or 0), config.max_temporal_distance
     bases = base_steps(time, steps, lag, split)
     label, row, column = (np.empty((len(bases), count), np.int64) for _ in range(3))
     for i, base in enumerate(bases):

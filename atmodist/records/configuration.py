@@ -7,6 +7,11 @@ from typing import Literal
 PositionSampling = Literal["area", "row"]
 
 
+SUITABLE_RECORDS = 20_000  # enough for a small network to learn from, in an hour on two cores
+LEAST_PATCHES = 20  # of a time step
+MOST_OVERLAP = 8.0  # patches of a step per patch that would fit side by side
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
     """Draws patches from an archive and writes them as TFRecord shards."""
@@ -22,8 +27,9 @@ class SamplerConfig:
     """Seed of everything that is drawn."""
     patch_shape: tuple[int, int] = (160, 160)
     """Rows and columns of a patch, written [160,160]."""
-    patches_per_step: int = 20
-    """Patches drawn from each time step."""
+    patches_per_step: int | None = None
+    """Patches drawn from each time step; null for as many as give 20,000 in all, but at least 20,
+    and no more than overlap eight times."""
     latitude_range: tuple[float, float] = (-90.0, 90.0)
     """South and north limit of the patches, degrees north."""
     position_sampling: PositionSampling = "area"
@@ -43,7 +49,7 @@ class SamplerConfig:
 
     def __post_init__(self) -> None:
         for name in ("patches_per_step", "shard_megabytes"):
-            if getattr(self, name) <= 0:
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
         if min(self.patch_shape) < 1:
             raise ValueError(f"patch_shape must be two positive numbers; got {self.patch_shape}")
@@ -73,3 +79,18 @@ class SamplerConfig:
     def folder(self) -> Path:
         """Where the shards go."""
         return Path(self.output) / self.dataset / self.version
+
+
+def suitable_patches_per_step(
+    num_steps: int, field_shape: tuple[int, int], patch_shape: tuple[int, int]
+) -> int:
+    """How many patches to draw from each step of an archive, if nobody says.
+
+    Args:
+        num_steps: Time steps of the archive.
+        field_shape: (latitude, longitude) grid points of its fields.
+        patch_shape: Of the patches.
+    """
+    side_by_side = field_shape[0] * field_shape[1] / (patch_shape[0] * patch_shape[1])
+    wanted = -(-SUITABLE_RECORDS // num_steps)
+    return max(LEAST_PATCHES, min(wanted, int(MOST_OVERLAP * side_by_side)))

@@ -252,4 +252,9 @@ def _summary(making: Making) -> str:
             f"{name:<10} {records.num_records(name):,} {making.plural}, {files}, "
             f"{size / 1e6:,.1f} MB, {periods[name]['start']} .. {periods[name]['end']}"
         )
+    if making.has_chosen:
+        lines.append(
+            f"drawn      {making.patches_per_step} from each step, to suit the "
+            f"{making.archive.shape[1]} that there are; --patches_per_step sets another number"
+        )
     return "\n".join([*lines, making.closing_lines(folder)])

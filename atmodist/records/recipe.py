@@ -1,5 +1,6 @@
 """What a kind of records says of itself, so that `production.py` can make a folder of them."""
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from atmodist.fields.archive import Archive
 from atmodist.fields.normalization import Normalization
 from atmodist.files.outputs import digest, plain_config
-from atmodist.records.configuration import SamplerConfig
+from atmodist.records.configuration import SamplerConfig, suitable_patches_per_step
 from atmodist.records.frames import shard_name
 from atmodist.records.patch_places import PatchPlan
 from atmodist.records.record_set import RecordSet
@@ -58,8 +59,14 @@ class Making(ABC):
     incidental: ClassVar[tuple[str, ...]] = ("archive", "output", "workers")  # change no byte
 
     def __init__(self, config: SamplerConfig, archive: Archive):
-        self.config = config
         self.archive = archive
+        self.has_chosen = config.patches_per_step is None  # which is worth a line
+        if config.patches_per_step is None:
+            shape = archive.shape
+            count = suitable_patches_per_step(shape[1], archive.grid.shape, config.patch_shape)
+            config = dataclasses.replace(config, patches_per_step=count)
+        self.config = config
+        self.patches_per_step: int = config.patches_per_step or 1
         names = [channel.name for channel in archive.channels]
         if len(set(names)) < len(names):
             raise ValueError(f"{archive.path}: channels must have different names; got {names}")

@@ -87,7 +87,7 @@ class PatchMaking(Making):
             config.position_sampling,
             stride=1 if self._low is None else config.total_factor,
         )
-        count = config.patches_per_step
+        count = self.patches_per_step
         row, column = (np.empty((len(steps), count), np.int64) for _ in range(2))
         for i, step in enumerate(steps):
             row[i], column[i] = positions.draw(np.random.default_rng([config.seed, step]), count)
@@ -178,6 +178,7 @@ class FieldMaking(PatchMaking):
 
     def __init__(self, config: PatchSamplerConfig, archive: Archive, low: Archive | None):
         super().__init__(config, archive, low)
+        self.has_chosen = False  # every step is one field
         try:
             check_seamless(archive.grid, config.total_factor)
         except ValueError as error:

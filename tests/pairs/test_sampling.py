@@ -16,6 +16,7 @@ from atmodist.pairs.configuration import PairSamplerConfig
 from atmodist.pairs.pair_records import PairRecords
 from atmodist.pairs.sampling import write_pairs
 from atmodist.records import making
+from atmodist.records.configuration import suitable_patches_per_step
 from tests.pairs.archives import STEP, hourly, read_pairs, shard_digests, write_archive
 
 LAG = 4
@@ -166,6 +167,27 @@ def test_each_shard_is_a_mixture_of_all_times(plain):
         # Ranks of a shard's steps among all; ties make the test milder, not wrong.
         ranks = (np.searchsorted(np.sort(steps), steps[shards == shard]) + 0.5) / len(steps)
         assert kstest(ranks, "uniform").pvalue > 1e-4
+
+
+def test_the_number_of_patches_suits_the_archive_unless_it_is_given(archive, tmp_path):
+    config = PairSamplerConfig(
+        archive=str(archive),
+        output=str(tmp_path),
+        patch_shape=(4, 6),
+        max_temporal_distance=2,
+        evaluation_fraction=0.0,
+        workers=1,
+    )
+    text = write_pairs(config)
+    with Archive(archive) as opened:
+        steps = opened.shape[1]
+        count = suitable_patches_per_step(steps, opened.grid.shape, (4, 6))
+    assert f"{count} from each step, to suit the {steps} that there are" in text
+    manifest = read_json(config.folder / "manifest.json")
+    assert manifest["config"]["patches_per_step"] == count
+    given = dataclasses.replace(config, patches_per_step=count)
+    assert "exist already" in write_pairs(given)  # the same records
+    assert "to suit" not in write_pairs(given)
 
 
 def test_nothing_is_left_of_the_making(plain):
