@@ -84,6 +84,9 @@ def command_parser(
         parser.add_argument(name, nargs=nargs, type=str, help=field.metadata.get("help", "Input."))
     parser.add_class_arguments(config_class, None, skip=set(names))
     fields = dataclasses.fields(config_class)
+    helps = {field.name: field.metadata["help"] for field in fields if "help" in field.metadata}
+    for action in parser._actions:  # help that was put together, which no docstring can be
+        action.help = helps.get(action.dest, action.help)
     parser.switches = frozenset(
         f"--{field.name}" for field in fields if field.type in (bool, "bool", bool | None)
     )

@@ -6,18 +6,39 @@ folders, are told in `atmodist.fields.zarr_store`; records have no mark of their
 
 import codecs
 from pathlib import Path
-from typing import Literal
-
-Kind = Literal[
-    "hdf5", "classic NetCDF", "CDF-5", "grib", "html", "compressed", "text", "empty", "unknown"
-]
+from typing import NamedTuple
 
 _HEAD_BYTES = 1024
-_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")
 
 
-def file_kind(path: str | Path) -> Kind:
-    """Tells the kind of a file."""
+class _Kind(NamedTuple):
+    """What such a file is in words that follow its name, its first bytes, and what to do of it."""
+
+    words: str
+    begins: tuple[bytes, ...] = ()
+    advice: str = ""
+
+
+_INGEST = "; make an archive of it first (atmodist ingest)"
+_KINDS = {
+    "hdf5": _Kind("is an HDF5 file", (b"\x89HDF",)),
+    "classic NetCDF": _Kind("is a classic NetCDF file", (b"CDF\x01", b"CDF\x02"), _INGEST),
+    "CDF-5": _Kind(
+        "is a NetCDF file of the variant CDF-5",
+        (b"CDF\x05",),
+        "; convert it first (nccopy -k nc4)",
+    ),
+    "grib": _Kind("is a GRIB file", (b"GRIB",), _INGEST),
+    "compressed": _Kind(
+        "is compressed (unpack it first)", (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")
+    ),
+    "html": _Kind("is an HTML page (a download that failed?)"),
+    "empty": _Kind("is empty"),
+}
+
+
+def file_kind(path: str | Path) -> str:
+    """Tells the kind of a file: one of the table, "text" or "unknown"."""
     return _kind(_head(path))
 
 
@@ -27,16 +48,9 @@ def description(path: str | Path) -> str:
     kind = _kind(head)
     if kind == "text":
         return f"is text (it begins {_first_line(head)!r})"
-    words: dict[Kind, str] = {
-        "hdf5": "is an HDF5 file",
-        "classic NetCDF": "is a classic NetCDF file",
-        "CDF-5": "is a NetCDF file of the variant CDF-5",
-        "grib": "is a GRIB file",
-        "html": "is an HTML page (a download that failed?)",
-        "compressed": "is compressed (unpack it first)",
-        "empty": "is empty",
-    }
-    return words.get(kind, f"is of a kind that is not known here (it begins {head[:4]!r})")
+    if kind in _KINDS:
+        return _KINDS[kind].words
+    return f"is of a kind that is not known here (it begins {head[:4]!r})"
 
 
 def mismatch(path: str | Path, wanted: str) -> str:
@@ -46,12 +60,8 @@ def mismatch(path: str | Path, wanted: str) -> str:
         path: The file.
         wanted: What it should have been, such as "an archive".
     """
-    advice: dict[Kind, str] = {
-        "grib": "; make an archive of it first (atmodist ingest)",
-        "classic NetCDF": "; make an archive of it first (atmodist ingest)",
-        "CDF-5": "; convert it first (nccopy -k nc4)",
-    }
-    return f"{path} {description(path)}, not {wanted}{advice.get(file_kind(path), '')}"
+    kind = _KINDS.get(file_kind(path))
+    return f"{path} {description(path)}, not {wanted}{kind.advice if kind else ''}"
 
 
 def _head(path: str | Path) -> bytes:
@@ -59,22 +69,17 @@ def _head(path: str | Path) -> bytes:
         return file.read(_HEAD_BYTES)
 
 
-def _kind(head: bytes) -> Kind:
-    text = head.lstrip().lower()
+def _kind(head: bytes) -> str:
     if not head:
         return "empty"
-    if head.startswith(b"\x89HDF"):
-        return "hdf5"
-    if head.startswith((b"CDF\x01", b"CDF\x02")):
-        return "classic NetCDF"
-    if head.startswith(b"CDF\x05"):
-        return "CDF-5"
+    for name, kind in _KINDS.items():
+        if kind.begins and head.startswith(kind.begins):
+            return name
+    text = head.lstrip().lower()
     if text.startswith(b"<") and b"html" in text:
         return "html"
-    if head.startswith(_COMPRESSED):
-        return "compressed"
     is_text = _text(head) is not None
-    if head.startswith(b"GRIB") or (b"GRIB" in head and not is_text):
+    if b"GRIB" in head and not is_text:
         return "grib"  # some centres put lines of their own before the first message
     return "text" if is_text else "unknown"
 

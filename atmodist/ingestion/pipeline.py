@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,19 +21,22 @@ from atmodist.files.constants import EARTH_RADIUS
 from atmodist.files.errors import BrokenFileError, UnsupportedFileError
 from atmodist.files.outputs import manifest_path, write_manifest
 from atmodist.files.workers import WorkerKilledError
-from atmodist.ingestion.plan import Step, StepPlan, Variables, plan_steps
-from atmodist.ingestion.recognition import VARIABLES, Contents, Selection, some
+from atmodist.ingestion.plan import Step, StepPlan, Variables, looked_for, plan_steps
+from atmodist.ingestion.recognition import Contents, Selection, some
 from atmodist.ingestion.sources import file_fingerprint, file_state, find_files, scan_file
 from atmodist.ingestion.step import (
     StepRecipe,
     crop_grid,
 )
+from atmodist.ingestion.variables import MOTION, VARIABLES
 from atmodist.ingestion.workers import make_steps
+
+_NAME_HELP = "Name (or GRIB short name or paramId) of the {}, if it is not recognised."
 
 
 @dataclass(frozen=True, kw_only=True)
-class IngestConfig:
-    """Makes one archive of vorticity and divergence from files of winds, or of these themselves."""
+class _Subject:
+    """What comes first in the help; names of variables follow."""
 
     sources: tuple[str, ...] = field(
         metadata={
@@ -45,17 +48,32 @@ class IngestConfig:
     """The archive to write, for instance winds.h5."""
     variables: Variables = "auto"
     """What to use: 'winds' computes vorticity and divergence from them; 'given' takes vorticity and
-    divergence as they are; 'auto' takes them if both are there at all times, else uses winds."""
+    divergence as they are; 'auto' takes them if both are there at all times, else uses winds. The
+    name of a variable makes an archive of it alone, as it is."""
     level: float | None = None
     """Level, in hPa, m or model level as in the files; needed if they hold several."""
-    eastward_wind: str | None = None
-    """Name (or GRIB short name or paramId) of the eastward wind, if it is not recognised."""
-    northward_wind: str | None = None
-    """Name of the northward wind."""
-    vorticity: str | None = None
-    """Name of the relative vorticity."""
-    divergence: str | None = None
-    """Name of the divergence."""
+
+
+if TYPE_CHECKING:
+
+    class _Names:
+        """Names of variables in files, by variable."""
+else:
+    _Names = dataclasses.make_dataclass(
+        "_Names",
+        [
+            (name, str | None, field(default=None, metadata={"help": _NAME_HELP.format(v.words)}))
+            for name, v in VARIABLES.items()
+        ],
+        frozen=True,
+        kw_only=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestConfig(_Names, _Subject):
+    """Makes one archive of vorticity and divergence from files of winds, or of these themselves."""
+
     time: str | None = None
     """Valid time of files that hold none, for instance 2025-12-01T00:00."""
     time_units: str | None = None
@@ -120,7 +138,8 @@ class IngestConfig:
         """What is wanted of each file."""
         names = {name: str(getattr(self, name)) for name in VARIABLES if getattr(self, name)}
         time = None if self.time is None else TimeAxis(np.zeros(1)).parse(self.time)
-        return Selection(names, self.level, self.time_units, time)
+        wanted = looked_for(self.variables)
+        return Selection(names, self.level, self.time_units, time, wanted)
 
 
 @dataclass(frozen=True)
@@ -362,6 +381,9 @@ def _identity(config: IngestConfig, contents: Sequence[Contents]) -> dict[str, o
         "compression",
     ):
         del options[name]
+    for name in VARIABLES.keys() - {*MOTION}:  # archives outlive new variables
+        if options[name] is None:
+            del options[name]
     paths = sorted({Path(item.path).resolve() for item in contents if item.series})
     return {"options": options, "files": [file_state(path) for path in paths]}
 

@@ -8,14 +8,18 @@ fields that were computed from winds differ at small scales.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import format_seconds
 from atmodist.ingestion.recognition import Contents, Level, Selection, Series, some
+from atmodist.ingestion.variables import MOTION, VARIABLES, channel
 
-Variables = Literal["auto", "winds", "given"]
+if TYPE_CHECKING:
+    Variables = str
+else:
+    Variables = Literal[("auto", "winds", "given", *VARIABLES)]
 
 
 class Address(NamedTuple):
@@ -78,17 +82,20 @@ class _Way(NamedTuple):
     from_winds: bool
 
 
-_WAYS = {
+_WAYS = {name: _Way((name,), (channel(name),), False) for name in VARIABLES} | {
     "given": _Way(("divergence", "vorticity"), (DIVERGENCE, VORTICITY), False),
     "winds": _Way(("eastward_wind", "northward_wind"), (DIVERGENCE, VORTICITY), True),
-    "vorticity": _Way(("vorticity",), (VORTICITY,), False),
-    "divergence": _Way(("divergence",), (DIVERGENCE,), False),
 }
-_ALLOWED = {
+_ALLOWED = {name: ((name,), ()) for name in VARIABLES} | {
     "auto": (("given", "winds"), ("vorticity", "divergence")),
     "winds": (("winds",), ()),
     "given": (("given",), ("vorticity", "divergence")),
 }
+
+
+def looked_for(variables: Variables) -> tuple[str, ...]:
+    """The variables that files are searched for."""
+    return (variables,) if variables in VARIABLES else MOTION
 
 
 def plan_steps(
@@ -101,7 +108,8 @@ def plan_steps(
         selection: What was asked for.
         variables: "auto" takes vorticity and divergence as they are if both are there at all
             times, else computes them from winds; "winds" always computes; "given" never does. One
-            of the two alone makes an archive of one channel.
+            of the two alone makes an archive of one channel. The name of a variable takes that one
+            as it is.
 
     Raises:
         ValueError: If there is nothing, or several levels, grids or calendars, or the same field
@@ -169,6 +177,8 @@ def _choose(table: dict[int, dict[str, Address]], variables: Variables) -> _Way:
             return _WAYS[best]
     present = sorted({name for fields in table.values() for name in fields})
     wanted = "winds" if variables == "winds" else "vorticity or divergence"
+    if variables in VARIABLES:
+        wanted = VARIABLES[variables].words
     if variables == "auto":
         wanted = "both winds at one time, vorticity or divergence"
     raise ValueError(f"the files hold {some(present)} only; expected {wanted}")
@@ -177,10 +187,12 @@ def _choose(table: dict[int, dict[str, Address]], variables: Variables) -> _Way:
 def _refuse_nothing(contents: Sequence[Contents], selection: Selection) -> None:
     others = sorted({name for item in contents for name in item.others})
     wanted = "" if selection.level is None else f" at level {selection.level:g}"
+    names = selection.variables
+    what = "winds, vorticity or divergence" if names == MOTION else VARIABLES[names[0]].words
+    flags = ", ".join(f"--{name}" for name in names)
     raise ValueError(
-        f"no winds, vorticity or divergence{wanted} in {len(contents)} files, which hold "
-        f"{some(others) or 'nothing'}; name variables by --eastward_wind, --northward_wind, "
-        "--vorticity, --divergence, levels by --level"
+        f"no {what}{wanted} in {len(contents)} files, which hold {some(others) or 'nothing'}; "
+        f"name variables by {flags}, levels by --level"
     )
 
 

@@ -1,8 +1,8 @@
 """Recognising what files hold: variables under their many names, units, levels and orientations.
 
 Files name the same wind `u`, `10u`, `U_10_MOD` or `uas`, give levels in Pa or hPa, and run from
-pole to pole or from date line to date line in either direction. Here are the tables that make one
-of them all; the modules that read a format use them.
+pole to pole or from date line to date line in either direction. By the table of
+`variables` they become one; the modules that read a format use what is here.
 """
 
 import re
@@ -14,36 +14,7 @@ import numpy as np
 
 from atmodist.fields.grid import Grid
 from atmodist.files.errors import UnsupportedFileError
-
-STANDARD_NAMES = {
-    "eastward_wind": "eastward_wind",
-    "northward_wind": "northward_wind",
-    "atmosphere_relative_vorticity": "vorticity",
-    "atmosphere_upward_relative_vorticity": "vorticity",
-    "divergence_of_wind": "divergence",
-}
-VARIABLES = ("eastward_wind", "northward_wind", "vorticity", "divergence")
-UNITS = {
-    "eastward_wind": "m s-1",
-    "northward_wind": "m s-1",
-    "vorticity": "s-1",
-    "divergence": "s-1",
-}
-
-# `{}` is u or v. Names are compared in lower case; standard names go first.
-_WIND_NAMES = (
-    r"{0}|{0}a|{0}wnd|{0}grd|{0}wind|{0}_wind|wind_{0}|{0}_?component_of_wind|{0}_velocity|"
-    r"{0}[-_]component_of_wind_\w+|{0}_?(?P<h1>10|100|200)(m|_mod|n)?|(?P<h2>10|100|200){0}|"
-    r"(?P<h3>10|100|200)m_{0}_component_of_wind|(?P<surface>{0}as)"
-)
-_NAMES = {
-    "eastward_wind": re.compile(_WIND_NAMES.format("u")),
-    "northward_wind": re.compile(_WIND_NAMES.format("v")),
-    "vorticity": re.compile(r"vo|vor|vort|vorticity|rv|relv|(atmosphere_)?relative_vorticity"),
-    "divergence": re.compile(r"d|dv|div|divg|divergence|divergence_of_wind|relative_divergence"),
-}
-_SPEED = {"ms-1", "m/s", "mps"}
-_RATE = {"s-1", "1/s", "/s"}
+from atmodist.ingestion.variables import MOTION, VARIABLES
 
 
 @dataclass(frozen=True)
@@ -71,6 +42,7 @@ class Selection:
 
     Attributes:
         names: Name in the file, for those of `VARIABLES` that the user named.
+        variables: What is looked for.
         level: Value of the level in the file's units (pressure in hPa); None for any.
         time_units: CF units for time axes that have none, for instance
             "hours since 1996-01-05".
@@ -81,9 +53,10 @@ class Selection:
     level: float | None = None
     time_units: str | None = None
     time: int | None = None
+    variables: tuple[str, ...] = MOTION
 
     def variable(self, name: str, standard_name: str = "", alias: str = "") -> str | None:
-        """Which of `VARIABLES` a name in a file means; None if it is none of them.
+        """Which wanted variable a name in a file means; None if it is none of them.
 
         Args:
             name: Name of the variable in the file.
@@ -93,10 +66,10 @@ class Selection:
         for variable, chosen in self.names.items():
             if chosen in (name, alias):
                 return variable
-        found = STANDARD_NAMES.get(standard_name)
-        if found is None:
-            found = next((v for v, names in _NAMES.items() if names.fullmatch(name.lower())), None)
-        return None if found in self.names else found
+        known = {variable: VARIABLES[variable] for variable in self.variables}
+        found = [v for v, facts in known.items() if standard_name in facts.standard_names]
+        found += [v for v, facts in known.items() if facts.pattern.fullmatch(name.lower())]
+        return found[0] if found and found[0] not in self.names else None
 
     def accepts(self, level: Level) -> bool:
         """Whether a level is wanted; one that the file does not name is."""
@@ -151,16 +124,17 @@ def check_units(variable: str, units: str | None, place: str) -> str | None:
     """Checks units; returns a note if the file has none.
 
     Raises:
-        ValueError: If they are others than m s⁻¹ for winds or s⁻¹ for their derivatives.
+        UnsupportedFileError: If they are others than those of the variable.
     """
+    known = VARIABLES[variable]
     text = re.sub(r"\bmet(er|re)s?\b", "m", str(units or "").lower())
     text = re.sub(r"\bsec(ond)?s?\b", "s", text).replace("per", "/")
     text = re.sub(r"[\s*.{}()^]", "", text)
     if not text:
-        return f"{place} has no units; taken as {UNITS[variable]}"
-    if text not in (_SPEED if variable.endswith("wind") else _RATE):
+        return f"{place} has no units; taken as {known.units}"
+    if text not in (known.units.lower().replace(" ", ""), *known.spellings):
         raise UnsupportedFileError(
-            f"{place} is in {units!r}; {variable} must be in {UNITS[variable]}: convert the file, "
+            f"{place} is in {units!r}; {variable} must be in {known.units}: convert the file, "
             "or name another variable"
         )
     return None
@@ -168,12 +142,11 @@ def check_units(variable: str, units: str | None, place: str) -> str | None:
 
 def level_from_name(name: str) -> Level:
     """The height that a name like `10u` or `v100` carries."""
-    for variable in ("eastward_wind", "northward_wind"):
-        match = _NAMES[variable].fullmatch(name.lower())
-        if match:
+    for variable in VARIABLES.values():
+        if match := variable.pattern.fullmatch(name.lower()):
             groups = match.groupdict()
-            height = groups["h1"] or groups["h2"] or groups["h3"]
-            if height or groups["surface"]:
+            height = next((groups[h] for h in ("h1", "h2", "h3") if groups.get(h)), None)
+            if height or groups.get("surface"):
                 return Level(float(height or 10), "m")
     return Level()
 

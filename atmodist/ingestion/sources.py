@@ -1,6 +1,7 @@
 """Files of winds, or of vorticity and divergence: which there are, and what each of them holds.
 
-The format is told from the first bytes, not from the name; a Zarr store, though a folder, counts as
+Which formats there are say the modules of `readers`. They are told from the first bytes, not from
+names; a Zarr store, though a folder, counts as
 one file. Files that cannot be read, such as the error pages that failed downloads leave, are
 *broken*, with a short reason; sound files of kinds that are not read (yet) are *unsupported*.
 """
@@ -9,38 +10,21 @@ import glob
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 
-from atmodist.fields.zarr_store import is_zarr, store_fingerprint, store_state
+from atmodist.fields.zarr_store import store_fingerprint, store_state
 from atmodist.files.errors import BrokenFileError
-from atmodist.files.file_kinds import file_kind, mismatch
+from atmodist.files.file_kinds import mismatch
 from atmodist.files.outputs import digest, fingerprint
+from atmodist.ingestion.file_format import FileFormat, FileReader
+from atmodist.ingestion.readers import FORMATS
 from atmodist.ingestion.recognition import Contents, Selection
-
-Format = Literal["grib", "netcdf", "zarr"]
 
 OPEN_FILES = 8  # kept open at once by one reader
 HELD_BYTES = 256 << 20  # of what all open files keep for later reads: a block of either wind
 _IGNORED = (".idx", ".json", ".txt", ".md", ".md5", ".xml", ".py", ".csv", ".html", ".log")
-
-
-class FileReader(Protocol):
-    """Reads single fields of one file."""
-
-    def read(self, name: str, place: tuple[int, ...]) -> np.ndarray:
-        """Returns the field at a place, (latitude, longitude), oriented as in `Series.grid`."""
-
-    @property
-    def held_bytes(self) -> int:
-        """Memory of what is kept for later reads."""
-
-    def release(self) -> None:
-        """Frees that memory."""
-
-    def close(self) -> None:
-        """Closes the file."""
 
 
 def find_files(sources: Sequence[str]) -> list[str]:
@@ -56,34 +40,18 @@ def find_files(sources: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
     for source in sources:
         path = Path(source)
-        if path.is_dir() and not is_zarr(path):
+        if path.is_dir() and _recognised(path) is None:
             entries = [str(p) for p in sorted(path.iterdir()) if _may_be_data(p)]
         elif path.exists():
             entries = [source]
         else:
             matches = glob.glob(source, recursive=True)  # noqa: PTH207 - may be absolute
-            entries = sorted(m for m in matches if Path(m).is_file() or is_zarr(m))
+            entries = sorted(m for m in matches if Path(m).is_file() or _recognised(m))
         if not entries:
             what = "no data files in the folder" if path.is_dir() else "there is no file"
             raise FileNotFoundError(f"{what} {source}")
         found.update(dict.fromkeys(entries))
     return list(found)
-
-
-def file_format(path: str) -> Format:
-    """Tells the format of a file from its first bytes.
-
-    Raises:
-        BrokenFileError: If it is neither GRIB, NetCDF nor Zarr, and what it is instead.
-    """
-    if is_zarr(path):
-        return "zarr"
-    kind = file_kind(path)
-    if kind in ("hdf5", "classic NetCDF", "CDF-5"):
-        return "netcdf"
-    if kind == "grib":
-        return "grib"
-    raise BrokenFileError(mismatch(path, "GRIB, NetCDF or Zarr"))
 
 
 def scan_file(path: str, selection: Selection) -> Contents:
@@ -94,13 +62,20 @@ def scan_file(path: str, selection: Selection) -> Contents:
         UnsupportedFileError: If it is sound, but what is wanted of it cannot be used.
         ImportError: If its format needs a package that is not installed; says which.
     """
-    if file_format(path) == "grib":
-        from atmodist.ingestion.readers.grib import scan_grib
+    return file_format(path).scan(path, selection)
 
-        return scan_grib(path, selection)
-    from atmodist.ingestion.readers.xarray_source import scan_dataset
 
-    return scan_dataset(path, selection)
+def file_format(path: str) -> FileFormat:
+    """Tells the format of a file.
+
+    Raises:
+        BrokenFileError: If it is of none, and what it is instead.
+    """
+    found = _recognised(path)
+    if found is None:
+        words = [kind.words for kind in FORMATS.values()]
+        raise BrokenFileError(mismatch(path, ", ".join(words)))
+    return found
 
 
 def file_state(path: str | Path) -> list[Any]:
@@ -140,7 +115,7 @@ class FieldReader:
         if path not in self._open:
             while len(self._open) >= OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
-            self._open[path] = _open_reader(path)
+            self._open[path] = file_format(path).open(path)
         self._open.move_to_end(path)
         field = self._open[path].read(name, place)
         self._release_oldest()
@@ -160,20 +135,13 @@ class FieldReader:
             held[path] = 0
 
 
-def _open_reader(path: str) -> FileReader:
-    if file_format(path) == "grib":
-        from atmodist.ingestion.readers.grib import GribReader
-
-        return GribReader(path)
-    from atmodist.ingestion.readers.xarray_source import DatasetReader
-
-    return DatasetReader(path)
+def _recognised(path: str | Path) -> FileFormat | None:
+    return next((kind for kind in FORMATS.values() if kind.recognises(str(path))), None)
 
 
 def _may_be_data(path: Path) -> bool:
-    return (
-        (path.is_file() or is_zarr(path))
-        and not path.name.startswith(".")
-        and path.suffix.lower() not in _IGNORED
-        and path.stem not in ("README", "MD5SUMS", "LICENSE")
-    )
+    if path.name.startswith(".") or path.stem in ("README", "MD5SUMS", "LICENSE"):
+        return False
+    if path.is_dir() or path.suffix.lower() in _IGNORED:
+        return _recognised(path) is not None
+    return path.is_file()

@@ -16,11 +16,7 @@ _SCORES = {
     "explained": "share of the variance explained",
 }
 
-_LEARNT = {
-    "temporal_distance": "tell how far apart in time two fields are",
-    "autoencoder": "give fields again from its features",
-    "inpainting": "tell what is hidden of a field",
-}
+_FIRST_TASK = "temporal_distance"  # the only one there was
 
 _OPEN = """\
 from atmodist import load_metric
@@ -66,7 +62,7 @@ def _body(name: str, manifest: Mapping[str, Any]) -> list[str]:
     lines = [
         f"# {plain(name)}",
         "",
-        f"A ruler for the atmosphere: an encoder that learnt to {_LEARNT[_task(manifest)]}, and "
+        f"A ruler for the atmosphere: an encoder that learnt to {_learnt(manifest)}, and "
         "whose features make a distance between atmospheric states "
         "(AtmoDist, [arXiv 2202.01897](https://arxiv.org/abs/2202.01897)).",
         "",
@@ -150,8 +146,18 @@ def _scores(manifest: Mapping[str, Any]) -> dict[str, float]:
 def _task(manifest: Mapping[str, Any]) -> str:
     """The pretext task; encoders from elsewhere, and first runs, knew but one."""
     config = (manifest.get("training") or {}).get("config") or {}
-    task = str(config.get("task"))
-    return task if task in _LEARNT else "temporal_distance"
+    return str(config.get("task") or _FIRST_TASK)
+
+
+def _learnt(manifest: Mapping[str, Any]) -> str:
+    """What the encoder learnt; runs of version 0.1 told no more than the name of their task."""
+    task = _task(manifest)
+    told = (
+        "tell how far apart in time two fields are"
+        if task == _FIRST_TASK
+        else f"solve the task {task}"
+    )
+    return plain((manifest.get("training") or {}).get("learnt") or told)
 
 
 def plain(value: Any) -> str:

@@ -1,93 +1,33 @@
 """What a training run is told: its configuration, checked, without importing anything heavy.
 
-Each architecture brings a recipe (optimiser, schedule, batch size ...). A setting left at None is
-taken from the recipe; `TrainingConfig.resolved` returns the configuration that really runs.
+Each architecture brings a recipe (optimiser, schedule, batch size ...), each pretext task settings
+of its own. A setting left at None is taken from the recipe, or from the task;
+`TrainingConfig.resolved` returns the configuration that really runs.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
+from atmodist.files.checks import FRACTION, MOMENTUM, NOT_NEGATIVE, POSITIVE, check_settings, whole
+from atmodist.files.options import merged, own, places, refuse_foreign
+from atmodist.pretext.architecture import OptimizerName, Recipe, ScheduleName
+from atmodist.pretext.architectures import ARCHITECTURES
+from atmodist.pretext.tasks import TASKS
 from atmodist.training.settings import DevicesName, PrecisionName
 
-ArchitectureName = Literal["resnet-small", "resnet-tiny", "resnet-18", "resnet-101"]
-OptimizerName = Literal["sgd", "adamw"]
-ScheduleName = Literal["plateau", "cosine", "constant"]
-HeadName = Literal["classes", "ordinal"]
-HEADS = ("classes", "ordinal")
-TaskName = Literal["temporal_distance", "autoencoder", "inpainting"]
-TASKS = ("temporal_distance", "autoencoder", "inpainting")
-MaskName = Literal["hole", "centred-hole", "stripes", "blocks"]
-MASKS = ("hole", "centred-hole", "stripes", "blocks")
-ReconstructionLossName = Literal["pixel", "content", "mixed"]
-RECONSTRUCTION_LOSSES = ("pixel", "content", "mixed")
+_OPTIONS = {name: task.options for name, task in TASKS.items()}
 
-RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "resnet-small": {  # the reference implementation's
-            "warmup_epochs": 20,
-            "warmup_batches": 2000,
-            "epochs": 60,
-            "batch_size": 128,
-            "optimizer": "sgd",
-            "learning_rate": 0.1,
-            "weight_decay": 0.0,  # its L2 of 1e-4 is part of the network's loss
-            "schedule": "plateau",
-            "ema": 0.0,
-            "label_spread": 0.0,
-            "mirror": False,
-            "reverse": False,
-        },
-        "resnet-tiny": {
-            "warmup_epochs": 0,
-            "warmup_batches": 0,
-            "epochs": 10,
-            "batch_size": 64,
-            "optimizer": "adamw",
-            "learning_rate": 2e-3,
-            "weight_decay": 5e-2,
-            "schedule": "cosine",
-            "ema": 0.998,
-            "label_spread": 0.7,
-            "mirror": True,
-            "reverse": True,
-        },
-        "resnet-18": {  # as resnet-small, whose blocks, L2 and head it shares
-            "warmup_epochs": 20,
-            "warmup_batches": 2000,
-            "epochs": 60,
-            "batch_size": 128,
-            "optimizer": "sgd",
-            "learning_rate": 0.1,
-            "weight_decay": 0.0,
-            "schedule": "plateau",
-            "ema": 0.0,
-            "label_spread": 0.0,
-            "mirror": False,
-            "reverse": False,
-        },
-        "resnet-101": {  # Keras' network has no L2, so that the optimiser must decay its weights
-            "warmup_epochs": 0,
-            "warmup_batches": 0,
-            "epochs": 60,
-            "batch_size": 64,
-            "optimizer": "adamw",
-            "learning_rate": 1e-3,
-            "weight_decay": 5e-2,
-            "schedule": "cosine",
-            "ema": 0.0,
-            "label_spread": 0.0,
-            "mirror": False,
-            "reverse": False,
-        },
-    }
-)
+if TYPE_CHECKING:
+    ArchitectureName = str
+    TaskName = str
 
-# Settings that only some tasks have, with what they are where they are left open.
-INPAINTING_DEFAULTS: Mapping[str, Any] = MappingProxyType({"mask": "hole", "mask_fraction": 0.25})
+    class _TaskOptions:
+        """Settings of all tasks; statically, nobody knows which there are."""
+else:
+    ArchitectureName, TaskName = ARCHITECTURES.literal, TASKS.literal
+    _TaskOptions = merged(_OPTIONS.values())
 
 # What may change between a run and its continuation without changing what has been learnt so far.
 CONTINUABLE = (
@@ -99,41 +39,51 @@ CONTINUABLE = (
     "keep_checkpoints",
     "resume",
     "devices",
-    "content_from",  # what lies there may not: see `Task.provenance`
+    *places(_OPTIONS.values()),  # what lies there may not: see `Task.provenance`
 )
+
+_RANGES = {
+    **dict.fromkeys(("epochs", "steps_per_epoch", "batch_size", "evaluation_steps"), whole(1)),
+    **dict.fromkeys(("evaluate_every", "plateau_patience", "keep_checkpoints"), whole(1)),
+    **dict.fromkeys(("seed", "rise_steps", "warmup_epochs", "warmup_batches"), whole(0)),
+    **dict.fromkeys(("weight_decay", "label_spread", "checkpoint_minutes"), NOT_NEGATIVE),
+    **dict.fromkeys(("plateau_min_delta", "plateau_min_learning_rate"), NOT_NEGATIVE),
+    "accumulation": whole(1),
+    "max_label": whole(2),
+    "learning_rate": POSITIVE,
+    "plateau_factor": FRACTION,
+    "ema": MOMENTUM,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """Train an encoder on a pretext task: how far apart in time are two fields?"""
+class _Subject:
+    """What comes first in the help; settings of tasks follow."""
 
     records: Path = field(metadata={"help": "Folder of pair records, made by rplearn-data."})
-    """Folder of pair records, made by rplearn-data."""
     output: Path = Path("run")
     """Folder for checkpoints, logs and the trained network."""
-    architecture: ArchitectureName = "resnet-small"
-    """The network. resnet-tiny is for CPUs and patches of 32 or 64 grid points, resnet-101 for
-    accelerators; all but resnet-tiny need patches of a multiple of 32. Settings that are null below
-    come from its recipe."""
-    task: TaskName = "temporal_distance"
-    """What the encoder learns from. temporal_distance: how far apart in time two fields are.
-    autoencoder, inpainting: to give a field again from its features, whole or where it was hidden;
-    both fields of a pair are samples."""
-    head: HeadName = "classes"
-    """How the temporal distance is told. classes: labels know nothing of each other. ordinal: one
-    score, cut into labels by thresholds that are learnt (proportional odds)."""
-    mask: MaskName | None = None
-    """What inpainting hides: a rectangle at random or in the centre (hole, centred-hole), four
-    stripes along or across circles of latitude, or random blocks; null for hole."""
-    mask_fraction: float | None = None
-    """Share of each field that inpainting hides; null for 0.25."""
-    reconstruction_loss: ReconstructionLossName | None = None
-    """pixel: mean squared error, of what was hidden. content: squared distance of features, by the
-    encoder of another run. mixed: both. Null for pixel, where fields are given again."""
-    content_from: str | None = None
-    """The run or encoder package that a content loss compares features by."""
-    content_weight: float | None = None
-    """Weight of the content in a mixed loss; null for 1."""
+    architecture: ArchitectureName = field(
+        default="resnet-small",
+        metadata={
+            "help": "The network. "
+            + " ".join(f"{name}: {each.about}." for name, each in ARCHITECTURES.items())
+            + " Settings that are null below come from its recipe."
+        },
+    )
+    task: TaskName = field(
+        default="temporal_distance",
+        metadata={
+            "help": "What the encoder learns from. "
+            + " ".join(f"{name}: {task.asks}." for name, task in TASKS.items())
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(_TaskOptions, _Subject):
+    """Train an encoder on a pretext task: how far apart in time are two fields?"""
+
     train_split: str = "train"
     """Which split of the records to learn from."""
     evaluation_split: str = "evaluation"
@@ -211,141 +161,63 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "records", Path(self.records))
         object.__setattr__(self, "output", Path(self.output))
-        for name, known in (
-            ("architecture", tuple(RECIPES)),
-            ("optimizer", ("sgd", "adamw", None)),
-            ("schedule", ("plateau", "cosine", "constant", None)),
-            ("task", TASKS),
-            ("head", HEADS),
-            ("mask", (*MASKS, None)),
-            ("reconstruction_loss", (*RECONSTRUCTION_LOSSES, None)),
-            ("precision", get_args(PrecisionName)),
-            ("devices", get_args(DevicesName)),
-        ):
-            if getattr(self, name) not in known:
-                choices = ", ".join(str(choice) for choice in known if choice)
-                raise ValueError(
-                    f"`{name}` must be one of {choices}; got {name}={getattr(self, name)!r}."
-                )
-        for name in ("epochs", "steps_per_epoch", "batch_size", "evaluation_steps", "accumulation"):
-            self._check(name, "a positive integer", lambda v: _is_int(v) and v >= 1)
-        for name in ("evaluate_every", "plateau_patience", "keep_checkpoints"):
-            self._check(name, "a positive integer", lambda v: _is_int(v) and v >= 1)
-        for name in ("seed", "rise_steps", "warmup_epochs", "warmup_batches"):
-            self._check(name, "an integer of at least 0", lambda v: _is_int(v) and v >= 0)
-        self._check("max_label", "an integer above 1", lambda v: _is_int(v) and v >= 2)
-        self._check("learning_rate", "a positive number", lambda v: 0 < v < float("inf"))
-        for name in (
-            "weight_decay",
-            "label_spread",
-            "checkpoint_minutes",
-            "plateau_min_delta",
-            "plateau_min_learning_rate",
-        ):
-            self._check(name, "a number of at least 0", lambda v: 0 <= v < float("inf"))
-        self._check("plateau_factor", "between 0 and 1", lambda v: 0 < v < 1)
-        self._check("ema", "at least 0 and below 1", lambda v: 0 <= v < 1)
-        for name in ("mirror", "reverse", "resume", "deterministic", "xla"):
-            self._check_boolean(name)
-        for name in ("train_split", "evaluation_split"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(
-                    f"`{name}` must be the name of a split; got {name}={getattr(self, name)!r}."
-                )
-        self._check("mask_fraction", "between 0 and 1", lambda v: 0 < v < 1)
-        self._check("content_weight", "a positive number", lambda v: 0 < v < float("inf"))
+        check_settings(self, _RANGES)
         self._check_task()
         self._check_optimizer()
         self._check_warmup()
         self._check_devices()
 
+    @property
+    def options(self) -> Any:
+        """The settings of the task, of the type that the task declares."""
+        return own(_OPTIONS[self.task], self)
+
     def resolved(self) -> "TrainingConfig":
         """Returns the configuration with every open setting taken from the recipe."""
-        recipe = dict(RECIPES[self.architecture])
+        recipe = dataclasses.asdict(self._recipe)
         if self.optimizer == "sgd":
             recipe["weight_decay"] = 0.0
-        if self.task != "temporal_distance":
-            recipe |= {"label_spread": 0.0, "reconstruction_loss": "pixel"}
-        if self.task == "inpainting":
-            recipe |= INPAINTING_DEFAULTS
-        if self.reconstruction_loss == "mixed":
-            recipe["content_weight"] = 1.0
-        return dataclasses.replace(
-            self, **{name: value for name, value in recipe.items() if getattr(self, name) is None}
-        )
+        if not TASKS[self.task].uses_labels:
+            recipe["label_spread"] = 0.0
+        opened = {name: value for name, value in recipe.items() if getattr(self, name) is None}
+        return dataclasses.replace(self, **opened, **dataclasses.asdict(self.options.resolved()))
 
-    def _check(self, name: str, expected: str, holds: Any) -> None:
-        value = getattr(self, name)
-        if value is None and (
-            self.__dataclass_fields__[name].default is None or name == "checkpoint_minutes"
-        ):
-            return
-        if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
-            raise ValueError(f"`{name}` must be {expected}; got {name}={value!r}.")
+    @property
+    def _recipe(self) -> Recipe:
+        return ARCHITECTURES[self.architecture].recipe
+
+    def _check_task(self) -> None:
+        """Refuses settings that this task has no use for."""
+        given = f"task={self.task!r}"
+        refuse_foreign(self, _OPTIONS, [self.task], owners=_the_tasks, given=given)
+        self.options  # noqa: B018  checks itself
+        if self.label_spread and not TASKS[self.task].uses_labels:
+            labelled = [name for name, task in TASKS.items() if task.uses_labels]
+            raise ValueError(
+                f"`label_spread` is for {_the_tasks(labelled)}; got "
+                f"label_spread={self.label_spread!r} with {given}."
+            )
 
     def _check_warmup(self) -> None:
-        recipe = RECIPES[self.architecture]
-        if self.warmup_epochs is None and self.warmup_batches and not recipe["warmup_epochs"]:
+        recipe, batches = self._recipe, self.warmup_batches
+        if self.warmup_epochs is None and batches and not recipe.warmup_epochs:
             raise ValueError(
                 f"{self.architecture} has no warm-up of its own; give --warmup_epochs with "
-                f"warmup_batches={self.warmup_batches!r}."
+                f"warmup_batches={batches!r}."
             )
-        batches = self.warmup_batches
-        if self.warmup_epochs and not (recipe["warmup_batches"] if batches is None else batches):
+        if self.warmup_epochs and not (recipe.warmup_batches if batches is None else batches):
             raise ValueError(
                 "a warm-up needs a number of batches; give --warmup_batches with "
                 f"warmup_epochs={self.warmup_epochs!r}."
             )
 
-    def _check_boolean(self, name: str) -> None:
-        value = getattr(self, name)
-        if value is None and self.__dataclass_fields__[name].default is None:
-            return
-        if not isinstance(value, bool):
-            raise ValueError(f"`{name}` must be true or false; got {name}={value!r}.")
-
-    def _check_task(self) -> None:
-        """Refuses settings that this task has no use for."""
-        foreign: dict[str, str] = {}
-        if self.task == "temporal_distance":
-            foreign |= dict.fromkeys(
-                ("reconstruction_loss", "content_from", "content_weight"),
-                "the tasks autoencoder and inpainting",
-            )
-        else:
-            if self.head != "classes":
-                raise ValueError(
-                    f"`head` is for the task temporal_distance; got head={self.head!r} with "
-                    f"task={self.task!r}."
-                )
-            if self.label_spread:
-                foreign["label_spread"] = "the task temporal_distance"
-            content = self.reconstruction_loss in ("content", "mixed")
-            if content and self.content_from is None:
-                raise ValueError(
-                    f"reconstruction_loss={self.reconstruction_loss!r} compares features; name the "
-                    "run of a trained encoder by --content_from."
-                )
-            if not content:
-                foreign["content_from"] = "reconstruction_loss content and mixed"
-            if self.reconstruction_loss != "mixed":
-                foreign["content_weight"] = "reconstruction_loss mixed"
-        if self.task != "inpainting":
-            foreign |= dict.fromkeys(("mask", "mask_fraction"), "the task inpainting")
-        for name, belongs in foreign.items():
-            value = getattr(self, name)
-            if value is not None:
-                raise ValueError(
-                    f"`{name}` is for {belongs}; got {name}={value!r} with task={self.task!r}."
-                )
-
     def _check_optimizer(self) -> None:
-        recipe = RECIPES[self.architecture]
-        optimizer = self.optimizer or recipe["optimizer"]
-        if optimizer != recipe["optimizer"] and self.learning_rate is None:
+        usual = self._recipe.optimizer
+        optimizer = self.optimizer or usual
+        if optimizer != usual and self.learning_rate is None:
             raise ValueError(
-                f"the learning rate of {self.architecture} is meant for "
-                f"{recipe['optimizer']}; give --learning_rate with optimizer={optimizer!r}."
+                f"the learning rate of {self.architecture} is meant for {usual}; give "
+                f"--learning_rate with optimizer={optimizer!r}."
             )
         if optimizer == "sgd" and self.weight_decay:
             raise ValueError(
@@ -354,7 +226,7 @@ class TrainingConfig:
             )
 
     def _check_devices(self) -> None:
-        batch_size = self.batch_size or RECIPES[self.architecture]["batch_size"]
+        batch_size = self.batch_size or self._recipe.batch_size
         if batch_size % self.accumulation:
             raise ValueError(
                 f"`batch_size` must be a multiple of `accumulation`; got batch_size={batch_size}, "
@@ -364,5 +236,5 @@ class TrainingConfig:
             raise ValueError(f"`xla` is for devices=one; got devices={self.devices!r}.")
 
 
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int)
+def _the_tasks(names: list[str]) -> str:
+    return f"the task{'s' * (len(names) > 1)} {' and '.join(names)}"

@@ -28,7 +28,7 @@ import numpy as np
 import tensorflow as tf
 
 from atmodist.pretext.configuration import TrainingConfig
-from atmodist.pretext.tasks.task import Task
+from atmodist.pretext.task import Task
 from atmodist.training.acceleration import training_copy
 from atmodist.training.devices import Devices, mean_over_parts
 from atmodist.training.phases import Phase

@@ -9,13 +9,14 @@ apart as classes, or knows their order; see `ordinal`.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import layers, ops
 
 from atmodist.pretext import networks
-from atmodist.pretext.configuration import HEADS, HeadName
+from atmodist.pretext.architecture import Architecture, InputShape
+from atmodist.pretext.architectures import ARCHITECTURES
 from atmodist.pretext.ordinal import CumulativeLink
 
 ENCODER_NAME = "encoder"
@@ -23,14 +24,14 @@ ENCODER_NAME = "encoder"
 
 def pretext_model(
     architecture: str,
-    input_shape: networks.InputShape,
+    input_shape: InputShape,
     num_classes: int,
-    head: HeadName = "classes",
+    head: Literal["classes", "ordinal"] = "classes",
 ) -> keras.Model:
     """Builds encoder and head with fresh weights.
 
     Args:
-        architecture: A name in `networks.ARCHITECTURES`.
+        architecture: A name in `ARCHITECTURES`.
         input_shape: (latitude, longitude, channel) of one field.
         num_classes: Number of labels.
         head: "classes", a logit of its own for every label; "ordinal", one score and thresholds.
@@ -40,12 +41,12 @@ def pretext_model(
     """
     if not isinstance(num_classes, int) or num_classes < 2:
         raise ValueError(f"`num_classes` must be an integer above 1; got {num_classes!r}.")
-    if head not in HEADS:
-        raise ValueError(f"`head` must be one of {', '.join(HEADS)}; got {head!r}.")
+    if head not in ("classes", "ordinal"):
+        raise ValueError(f"`head` must be one of classes, ordinal; got {head!r}.")
     if None in input_shape:
         raise ValueError(f"pairs need patches of a fixed shape; got input_shape={input_shape}.")
-    chosen = networks.architecture(architecture)
-    encoder = chosen.encoder(input_shape)
+    chosen = ARCHITECTURES.find(architecture)
+    encoder = networks.encoder(chosen, input_shape)
     pair = keras.Input((2, *input_shape), name="pair")
     stage = list(encoder.output)[-1]
     features = encoder(ops.reshape(pair, (-1, *input_shape)))[stage]
@@ -78,16 +79,18 @@ def side_by_side(features: Any, relations: Sequence[str] = ()) -> Any:
     return ops.concatenate([both, *(functions[name]() for name in relations)], axis=-1)
 
 
-def _head(chosen: networks.Architecture, x: Any, num_classes: int, kind: HeadName) -> Any:
+def _head(chosen: Architecture, x: Any, num_classes: int, kind: str) -> Any:
     spec, head = chosen.spec, chosen.head
     for number, stage in enumerate(head.stages, start=1):
         if stage.blocks == 0:
-            x = spec.convolved(
-                x, stage.filters, 3, stride=stage.stride, bias=head.bias, name=f"head{number}"
+            x = networks.convolved(
+                spec, x, stage.filters, 3, stride=stage.stride, bias=head.bias, name=f"head{number}"
             )
         for block in range(1, stage.blocks + 1):
             stride = stage.stride if block == 1 else 1
-            x = spec.block(x, stage.filters, stride=stride, name=f"head{number}_block{block}")
+            x = networks.block(
+                spec, x, stage.filters, stride=stride, name=f"head{number}_block{block}"
+            )
     flat = (
         layers.GlobalAveragePooling2D(data_format=networks.CHANNELS_LAST, name="head_pool")
         if head.pool

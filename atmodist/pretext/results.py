@@ -10,7 +10,8 @@ from atmodist.pretext.configuration import TrainingConfig
 from atmodist.pretext.pair_model import encoder_of
 from atmodist.pretext.pair_source import PairSource
 from atmodist.pretext.provenance import describe_source
-from atmodist.pretext.tasks.task import Scores, Task
+from atmodist.pretext.task import Scores, Task
+from atmodist.pretext.tasks import TASKS
 from atmodist.training import checkpoints
 from atmodist.training.saving import load_network, save_network
 
@@ -117,6 +118,7 @@ def write_results(
         num_evaluation=source.num_evaluation,
         best_epoch=best["epoch"],
         provenance=task.provenance(),
+        learnt=TASKS[config.task].learnt,
     )
 
 

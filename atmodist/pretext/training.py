@@ -19,8 +19,8 @@ from atmodist.pretext.pair_source import PairSource, open_source
 from atmodist.pretext.provenance import check_same_data, check_same_run, describe_source
 from atmodist.pretext.results import TrainingResult, describe_row, summarize, write_results
 from atmodist.pretext.schedule import make_schedule
-from atmodist.pretext.tasks.known import make_task
-from atmodist.pretext.tasks.task import Scores, Task
+from atmodist.pretext.task import Scores, Task
+from atmodist.pretext.tasks import TASKS
 from atmodist.pretext.warm_up import fit_warmup, plan_phases
 from atmodist.training import checkpoints
 from atmodist.training.devices import Devices, naming_lost_workers
@@ -72,7 +72,7 @@ class TrainingRun:
             tf.config.experimental.enable_op_determinism()
         self.source = source or open_source(config.resolved())
         self.config = config = fit_warmup(config, self.source)
-        self.task = task or make_task(config, self.source)
+        self.task = task or TASKS[config.task].make(config, self.source)
         plan = Plan(
             phases=plan_phases(config, self.source),
             batches=self._batches,

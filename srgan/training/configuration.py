@@ -4,18 +4,29 @@ This module imports nothing heavy, so that `--help` stays instant.
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
+from atmodist.files.checks import MOMENTUM, NOT_NEGATIVE, POSITIVE, check_settings, whole
+from atmodist.files.options import merged, own, places, refuse_foreign
 from atmodist.training.settings import DevicesName, PrecisionName
-from srgan.losses.combination import LEARNED, parse_content
+from srgan.losses.combination import parse_content
+from srgan.losses.content import CONTENT_LOSSES
 
 ConsistencyName = Literal["none", "penalty", "projection"]
 HeadName = Literal["pooled", "flatten"]
 
 PRETRAINING_EPOCHS = 10  # unless weights are taken from another run
+
+_OPTIONS = {name: kind.options for name, kind in CONTENT_LOSSES.items()}
+
+if TYPE_CHECKING:
+
+    class _ContentOptions:
+        """Settings of all content losses; statically, nobody knows which there are."""
+else:
+    _ContentOptions = merged(_OPTIONS.values())
 
 # What may change between a run and its continuation without changing what has been learnt so far.
 CONTINUABLE = (
@@ -28,35 +39,45 @@ CONTINUABLE = (
     "resume",
     "devices",
     "samples",
-    "encoder",  # what lies there may not: see `Losses.provenance`
-    "autoencoder",
+    *places(_OPTIONS.values()),  # what lies there may not: see `Losses.provenance`
 )
+
+_RANGES = {
+    **dict.fromkeys(("batch_size", "filters", "evaluate_every", "accumulation"), whole(1)),
+    **dict.fromkeys(("steps_per_epoch", "evaluation_steps", "keep_checkpoints"), whole(1)),
+    **dict.fromkeys(("epochs", "pretraining_epochs", "blocks", "noise_channels"), whole(0)),
+    **dict.fromkeys(("seed", "samples"), whole(0)),
+    **dict.fromkeys(("learning_rate", "pretraining_learning_rate"), POSITIVE),
+    **dict.fromkeys(("adversarial_weight", "checkpoint_minutes"), NOT_NEGATIVE),
+    "consistency_weight": POSITIVE,
+    "ema": MOMENTUM,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorTrainingConfig:
+class _Subject:
+    """What comes first in the help; settings of content losses follow."""
+
+    records: Path = field(metadata={"help": "Folder of patch records, made by phire-data."})
+    output: Path = Path("generator-run")
+    """Folder for checkpoints, logs, pictures and the trained generator."""
+    content: str = field(
+        default="mse",
+        metadata={
+            "help": "Content loss, or a weighted sum of them, written atmodist=1,mse=0.1. "
+            + " ".join(f"{name}: {kind.about}." for name, kind in CONTENT_LOSSES.items())
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorTrainingConfig(_ContentOptions, _Subject):
     """Train a generator for super-resolution: with a pixel loss first, then against a critic.
 
     The second phase (`epochs`) minimises content loss + adversarial_weight * adversarial loss, and
     its best epoch by content loss on the evaluation patches is what is kept.
     """
 
-    records: Path = field(metadata={"help": "Folder of patch records, made by phire-data."})
-    """Folder of patch records, made by phire-data."""
-    output: Path = Path("generator-run")
-    """Folder for checkpoints, logs, pictures and the trained generator."""
-    content: str = "mse"
-    """Content loss: mse, mae, atmodist, autoencoder, spectral, or a weighted sum of them, written
-    atmodist=1,mse=0.1."""
-    encoder: str | None = None
-    """Run or package of rplearn-train, or hf:// address, for content atmodist."""
-    stages: str | None = None
-    """Stage of the encoder that is compared, or a weighted sum, written stage3=1,stage4=0.5; null
-    for the metric's."""
-    autoencoder: str | None = None
-    """Run of rplearn-train with task autoencoder, for content autoencoder."""
-    autoencoder_stages: str | None = None
-    """Stages of the autoencoder, likewise."""
     pretraining_loss: str = "mse"
     """Loss of the first phase, written like content."""
     pretraining_epochs: int | None = None
@@ -130,35 +151,17 @@ class GeneratorTrainingConfig:
         for name in ("records", "output"):
             object.__setattr__(self, name, Path(getattr(self, name)))
         object.__setattr__(self, "balance", tuple(self.balance))
-        for name, kind in (
-            ("consistency", ConsistencyName),
-            ("discriminator_head", HeadName),
-            ("precision", PrecisionName),
-            ("devices", DevicesName),
-        ):
-            value, known = getattr(self, name), get_args(kind)
-            if value not in known:
-                raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {value!r}.")
-        for name in ("batch_size", "filters", "evaluate_every", "accumulation"):
-            self._whole(name, 1)
-        for name in ("epochs", "blocks", "noise_channels", "seed", "samples"):
-            self._whole(name, 0)
-        for name in ("steps_per_epoch", "evaluation_steps", "keep_checkpoints"):
-            self._whole(name, 1, optional=True)
-        self._whole("pretraining_epochs", 0, optional=True)
-        for name in ("pretraining_learning_rate", "learning_rate", "consistency_weight"):
-            self._number(name, "a positive number", lambda v: v > 0)
-        self._number("adversarial_weight", "a number of at least 0", lambda v: v >= 0)
-        self._number("ema", "at least 0 and below 1", lambda v: 0 <= v < 1)
-        if self.checkpoint_minutes is not None:
-            self._number("checkpoint_minutes", "a number of at least 0", lambda v: v >= 0)
-        for name in ("resume", "deterministic", "xla"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"`{name}` must be true or false; got {getattr(self, name)!r}.")
+        check_settings(self, _RANGES)
         self._check_balance()
         self._check_losses()
         self._check_length()
         self._check_devices()
+
+    @property
+    def content_options(self) -> dict[str, Any]:
+        """The settings of all content losses, by name."""
+        names = dict.fromkeys(name for kind in _OPTIONS.values() for name in kind.names())
+        return {name: getattr(self, name) for name in names}
 
     def resolved(self) -> "GeneratorTrainingConfig":
         """Returns the configuration with no setting left open."""
@@ -166,19 +169,6 @@ class GeneratorTrainingConfig:
             return self
         epochs = 0 if self.start_from is not None else PRETRAINING_EPOCHS
         return dataclasses.replace(self, pretraining_epochs=epochs)
-
-    def _whole(self, name: str, least: int, *, optional: bool = False) -> None:
-        value = getattr(self, name)
-        if optional and value is None:
-            return
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"`{name}` must be a whole number from {least} up; got {value!r}.")
-
-    def _number(self, name: str, expected: str, holds: Any) -> None:
-        value = getattr(self, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not holds(value):
-            raise ValueError(f"`{name}` must be {expected}; got {value!r}.")
 
     def _check_balance(self) -> None:
         low, high = self.balance if len(self.balance) == 2 else (1.0, 0.0)
@@ -190,22 +180,16 @@ class GeneratorTrainingConfig:
 
     def _check_losses(self) -> None:
         """Refuses losses without their networks, and networks without a loss."""
-        used = {*parse_content(self.content), *parse_content(self.pretraining_loss)}
-        for loss, option in LEARNED.items():
-            if loss in used and getattr(self, option) is None:
-                raise ValueError(
-                    f"content={self.content!r} compares features; name the run or package of a "
-                    f"trained encoder by --{option}."
-                )
-            own = (option, "stages" if option == "encoder" else f"{option}_stages")
-            for name in own:
-                if loss not in used and getattr(self, name) is not None:
-                    raise ValueError(
-                        f"`{name}` is for content {loss}; got {name}={getattr(self, name)!r} with "
-                        f"content={self.content!r}."
-                    )
-        for name in ("stages", "autoencoder_stages"):
-            parse_stages(getattr(self, name))
+        used = {**parse_content(self.content), **parse_content(self.pretraining_loss)}
+        for loss in used:
+            own(_OPTIONS[loss], self)  # checks itself
+        refuse_foreign(
+            self,
+            _OPTIONS,
+            used,
+            owners=lambda names: f"content {' and '.join(names)}",
+            given=f"content={self.content!r}",
+        )
 
     def _check_length(self) -> None:
         if not self.epochs and not self.resolved().pretraining_epochs:
@@ -219,17 +203,3 @@ class GeneratorTrainingConfig:
             )
         if self.xla and self.devices != "one":
             raise ValueError(f"`xla` is for devices=one; got devices={self.devices!r}.")
-
-
-def parse_stages(text: str | None) -> str | dict[str, float] | None:
-    """Reads "stage3", or "stage3=1,stage4=0.5"."""
-    if text is None or "=" not in text:
-        return text
-    weights = {}
-    for part in text.split(","):
-        name, _, weight = part.partition("=")
-        try:
-            weights[name.strip()] = float(weight) if weight else 1.0
-        except ValueError:
-            raise ValueError(f"the weight of {name.strip()!r} is no number: {weight!r}.") from None
-    return weights

@@ -4,9 +4,10 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from srgan.losses.combination import LEARNED, ContentTerm, make_content_loss
+from srgan.losses.combination import ContentTerm, make_content_loss
 from srgan.losses.consistency import ConsistencyPenalty
-from srgan.training.configuration import GeneratorTrainingConfig, parse_stages
+from srgan.losses.content import CONTENT_LOSSES
+from srgan.training.configuration import GeneratorTrainingConfig
 from srgan.training.source import PatchSource
 
 PRETRAINING, ADVERSARIAL = "pretraining", "adversarial"
@@ -52,14 +53,7 @@ def make_losses(config: GeneratorTrainingConfig, source: PatchSource) -> Losses:
     """Makes what is wrong with generated fields."""
 
     def terms(text: str) -> Any:
-        return make_content_loss(
-            text,
-            encoder=config.encoder,
-            autoencoder=config.autoencoder,
-            stages=parse_stages(config.stages),
-            autoencoder_stages=parse_stages(config.autoencoder_stages),
-            normalization=source.normalization,
-        )
+        return make_content_loss(text, normalization=source.normalization, **config.content_options)
 
     pretraining = terms(config.pretraining_loss)
     same = config.content == config.pretraining_loss
@@ -75,9 +69,10 @@ def make_losses(config: GeneratorTrainingConfig, source: PatchSource) -> Losses:
 def tell_uncalibrated(config: GeneratorTrainingConfig, losses: Losses) -> None:
     """Notes on stderr which encoders have not been calibrated, so that their α is one."""
     for name in losses.uncalibrated:
-        folder = getattr(config, LEARNED[name])
+        network = str(CONTENT_LOSSES[name].network)
+        folder = config.content_options[network]
         print(
-            f"phire-train: note: the {LEARNED[name]} in {folder} is not calibrated, so that the "
+            f"phire-train: note: the {network} in {folder} is not calibrated, so that the "
             f"scale of the {name} loss is arbitrary; run `atmodist calibrate {folder}` first, or "
             "choose its weight",
             file=sys.stderr,

@@ -26,7 +26,7 @@ from atmodist.fields.grid import Grid
 from atmodist.fields.normalization import Normalization
 from atmodist.training.roles import Scores
 from srgan.losses.consistency import ConsistencyPenalty
-from srgan.losses.content import mean_absolute_error, mean_squared_error
+from srgan.losses.pixel import mean_absolute_error, mean_squared_error
 from srgan.losses.spectral import SpectralLoss
 from srgan.restoration.degradation import Alignment
 from srgan.restoration.geometry import Refinement

@@ -26,7 +26,7 @@ def test_help_comes_without_tensorflow():
 def trained(tmp_path_factory):
     """An archive, records of it, and a run of two epochs with hardly any weights."""
     from atmodist.cli import rplearn_train
-    from atmodist.pretext import networks
+    from atmodist.pretext.architectures import resnet_tiny
     from tests.assessment import series
     from tests.pretext.sources import MICRO
 
@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
     archive, records = series.write_series(folder, num_days=8)
     run = folder / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+        patch.setattr(resnet_tiny, "ARCHITECTURE", MICRO)
         arguments = [str(records), "--architecture", "resnet-tiny", "--output", str(run)]
         assert rplearn_train.main([*arguments, "--epochs", "2", "--batch_size", "32"]) == 0
     return archive, records, run
@@ -144,12 +144,12 @@ def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, cap
 
 def test_a_run_with_an_ordinal_head_is_judged_as_any_other(trained, tmp_path, monkeypatch):
     from atmodist.cli import rplearn_train
-    from atmodist.pretext import networks
+    from atmodist.pretext.architectures import resnet_tiny
     from tests.pretext.sources import MICRO
 
     _, records, _ = trained
     run = tmp_path / "ordinal"
-    monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+    monkeypatch.setattr(resnet_tiny, "ARCHITECTURE", MICRO)
     arguments = [str(records), "--architecture", "resnet-tiny", "--output", str(run)]
     arguments += ["--epochs", "1", "--batch_size", "32", "--head", "ordinal"]
     assert rplearn_train.main(arguments) == 0
@@ -167,12 +167,12 @@ def test_the_run_of_another_task_has_no_labels_to_judge_but_an_encoder(
 ):
     from atmodist.cli import calibrate, rplearn_train
     from atmodist.metric.content_loss import ContentLoss
-    from atmodist.pretext import networks
+    from atmodist.pretext.architectures import resnet_tiny
     from tests.pretext.sources import MICRO
 
     _, records, _ = trained
     run = tmp_path / "inpainting"
-    monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+    monkeypatch.setattr(resnet_tiny, "ARCHITECTURE", MICRO)
     arguments = [str(records), "--architecture", "resnet-tiny", "--output", str(run)]
     arguments += ["--epochs", "1", "--batch_size", "32", "--task", "inpainting"]
     assert rplearn_train.main(arguments) == 0

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from atmodist.cli.rplearn_train import main
-from atmodist.pretext import networks
+from atmodist.pretext.architectures import resnet_tiny
 from tests.cli.mistakes import mistake
 from tests.pretext.sources import MICRO, write_as_reference, write_records
 
@@ -71,7 +71,7 @@ def test_unknown_keys_of_a_file_are_named(tmp_path, capsys):
 
 @pytest.fixture
 def micro(monkeypatch):
-    monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+    monkeypatch.setattr(resnet_tiny, "ARCHITECTURE", MICRO)
 
 
 def test_from_records_to_a_network_in_one_command(micro, tmp_path, capsys):

@@ -11,7 +11,8 @@ from atmodist.embedding.embed import embed_archive, pooled, read_embedding
 from atmodist.fields.archive import Archive
 from atmodist.fields.synthetic import generate_archive
 from atmodist.metric.features import StageFeatures
-from atmodist.pretext.networks import ResidualSpec, Stage, residual_encoder
+from atmodist.pretext.architecture import ResidualSpec, Stage
+from atmodist.pretext.networks import residual_encoder
 from tests.pretext.sources import normalization
 
 SPEC = ResidualSpec(

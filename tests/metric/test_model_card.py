@@ -15,17 +15,17 @@ def manifest(**changes):
 
 
 @pytest.mark.parametrize(
-    ("task", "learnt"),
+    ("task", "told", "learnt"),
     [
-        (None, "tell how far apart in time"),  # of the reference implementation, or a first run
-        ("temporal_distance", "tell how far apart in time"),
-        ("autoencoder", "give fields again"),
-        ("inpainting", "tell what is hidden"),
+        (None, {}, "tell how far apart in time"),  # of the reference implementation, or a first run
+        ("temporal_distance", {}, "tell how far apart in time"),
+        ("autoencoder", {}, "solve the task autoencoder"),  # of version 0.1
+        ("rotation", {"learnt": "tell by how much fields are turned"}, "tell by how much fields"),
     ],
 )
-def test_a_card_says_what_the_encoder_learnt_from(task, learnt):
+def test_a_card_says_what_the_encoder_learnt_from(task, told, learnt):
     config = {} if task is None else {"task": task}
-    card = model_card("made", manifest(training={"config": config, "seed": 1}))
+    card = model_card("made", manifest(training={"config": config, "seed": 1, **told}))
     assert f"an encoder that learnt to {learnt}" in card
     assert ("Pretext task: " in card) == (task is not None)
 

@@ -11,22 +11,23 @@ from atmodist.fields.normalization import Normalization
 from atmodist.pairs.pair_format import encode_pair
 from atmodist.pairs.pair_format import frame as framed
 from atmodist.pairs.pair_records import PairRecords, Shard, records_folder
-from atmodist.pretext import networks
+from atmodist.pretext.architecture import HeadSpec, ResidualSpec, Stage
+from atmodist.pretext.architectures import resnet_tiny
 from atmodist.pretext.augmentation import mirror_north_south, random_symmetries
 from atmodist.pretext.pair_source import numbered_map
 from atmodist.records.frames import shard_name
 
 # Two convolutions each: for tests of how a run goes, not of what it learns.
-MICRO = networks.Architecture(
-    name="resnet-tiny",
-    spec=networks.ResidualSpec(
+MICRO = dataclasses.replace(
+    resnet_tiny.ARCHITECTURE,
+    spec=ResidualSpec(
         stem_filters=4,
         stem_kernel=3,
         stem_stride=4,
-        stages=(networks.Stage(filters=4, blocks=1),),
+        stages=(Stage(filters=4, blocks=1),),
         momentum=0.9,
     ),
-    head=networks.HeadSpec(stages=(networks.Stage(filters=8, blocks=0),), pool=True),
+    head=HeadSpec(stages=(Stage(filters=8, blocks=0),), pool=True),
 )
 
 CHANNELS = ("divergence", "vorticity")

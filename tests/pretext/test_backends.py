@@ -1,12 +1,16 @@
 """Saved networks give the same under each backend of Keras, each in a process of its own."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from atmodist.pretext import networks
+from atmodist.pretext.architecture import ResidualSpec, Stage
+from atmodist.pretext.architectures import resnet_small
 from atmodist.pretext.pair_model import pretext_model
-from atmodist.pretext.tasks.decoder import reconstruction_model
+from atmodist.pretext.reconstruction.decoder import reconstruction_model
 from atmodist.training.saving import save_network
 from tests.backends import needs, run_under
 
@@ -14,13 +18,13 @@ pytestmark = pytest.mark.slow
 
 # A stem with an even kernel and a bias, pooling, strides on even extents, L2: what resnet-small is
 # made of, with fewer blocks.
-SMALL = networks.ResidualSpec(
+SMALL = ResidualSpec(
     stem_filters=8,
     stem_kernel=8,
     stem_stride=2,
     stem_bias=True,
     stem_pool=True,
-    stages=(networks.Stage(filters=8, blocks=1), networks.Stage(filters=16, blocks=2, stride=2)),
+    stages=(Stage(filters=8, blocks=1), Stage(filters=16, blocks=2, stride=2)),
     normalized_shortcut=True,
     l2=1e-4,
 )
@@ -48,17 +52,15 @@ np.savez(f"{folder}/{backend}.npz", **outputs)
 def folder(tmp_path_factory):
     """Networks with weights and statistics unlike those of fresh ones, and what to feed them."""
     folder, rng = tmp_path_factory.mktemp("backends"), np.random.default_rng(0)
-    small = networks.Architecture(
-        name="small", spec=SMALL, head=networks.architecture("resnet-small").head
-    )
+    small = dataclasses.replace(resnet_small.ARCHITECTURE, spec=SMALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(networks.ARCHITECTURES, "small", small)
+        patch.setattr(resnet_small, "ARCHITECTURE", small)
         made = {
             "tiny": networks.encoder("resnet-tiny", PATCH),
-            "small": networks.encoder("small", PATCH),
+            "small": networks.encoder("resnet-small", PATCH),
             "autoencoder": reconstruction_model("resnet-tiny", PATCH),
             "pretext-tiny": pretext_model("resnet-tiny", PATCH, 5),
-            "pretext-small": pretext_model("small", PATCH, 5),
+            "pretext-small": pretext_model("resnet-small", PATCH, 5),
             "pretext-ordinal": pretext_model("resnet-tiny", PATCH, 5, "ordinal"),
         }
     for name, network in made.items():

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from atmodist.pretext import networks
-from atmodist.pretext.configuration import RECIPES
+from atmodist.pretext.architectures import ARCHITECTURES
 
 
 def shapes(encoder):
@@ -64,7 +64,7 @@ def test_resnet_101_is_that_of_keras():
         "stage4": (5, 5, 2048),
     }
     assert encoder.output_names == list(shapes(encoder))
-    filters = [stage.filters for stage in networks.architecture("resnet-101").spec.stages]
+    filters = [stage.filters for stage in ARCHITECTURES["resnet-101"].spec.stages]
     assert filters == [shape[-1] for shape in shapes(encoder).values()]
     original = keras.applications.ResNet101(weights=None, include_top=False)
     for group, stage in enumerate(shapes(encoder), start=2):
@@ -108,11 +108,7 @@ def test_resnet_tiny_is_small_and_names_its_stages(size):
     assert encoder.count_params() == 20_320
     assert [*shapes(encoder)] == [f"stage{k}" for k in range(1, len(shapes(encoder)) + 1)]
     coarsest = [*shapes(encoder).values()][-1]
-    assert coarsest[0] == size // networks.architecture("resnet-tiny").spec.stride
-
-
-def test_every_architecture_has_a_recipe():
-    assert set(networks.ARCHITECTURES) == set(RECIPES)
+    assert coarsest[0] == size // ARCHITECTURES["resnet-tiny"].spec.stride
 
 
 LARGE = pytest.param("resnet-101", marks=pytest.mark.slow)
@@ -123,7 +119,7 @@ LARGE = pytest.param("resnet-101", marks=pytest.mark.slow)
 @pytest.mark.parametrize("channels", [1, 5])
 def test_any_number_of_channels_and_any_multiple_of_the_stride(name, channels):
     encoder = networks.encoder(name, (32, 96, channels))
-    filters = [stage.filters for stage in networks.architecture(name).spec.stages]
+    filters = [stage.filters for stage in ARCHITECTURES[name].spec.stages]
     assert encoder.input_shape == (None, 32, 96, channels)
     assert shapes(encoder)["stage4"] == (1, 3, filters[-1])
 
@@ -150,8 +146,8 @@ def test_shapes_that_the_strides_forbid_are_refused(name, shape, message):
 
 
 def test_unknown_architectures_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"'resnet-huge'; choose one of: resnet-small"):
-        networks.architecture("resnet-huge")
+    with pytest.raises(ValueError, match="no architecture 'resnet-huge'; there are resnet-101"):
+        networks.encoder("resnet-huge", (32, 32, 2))
 
 
 @pytest.mark.parametrize("name", ["resnet-tiny", "resnet-18", LARGE])

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.pretext import networks
+from atmodist.pretext.architectures import resnet_tiny
 from atmodist.pretext.configuration import TrainingConfig
 from atmodist.pretext.optimization import make_optimizer
 from atmodist.pretext.ordinal import CumulativeLink
@@ -101,7 +101,7 @@ def test_both_heads_share_everything_below():
 
 
 def test_an_ordinal_head_learns(monkeypatch, tmp_path):
-    monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+    monkeypatch.setattr(resnet_tiny, "ARCHITECTURE", MICRO)
     options = {"schedule": "constant", "learning_rate": 2e-2, "ema": 0.9, "rise_steps": 4}
     config = TrainingConfig(
         records="made-up",

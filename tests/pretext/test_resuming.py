@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atmodist.cli.rplearn_train import main
-from atmodist.pretext import networks
+from atmodist.pretext.architectures import resnet_tiny
 from atmodist.pretext.optimization import Optimization
 from atmodist.pretext.training import TrainingDivergedError, train
 from atmodist.training import checkpoints
@@ -25,7 +25,7 @@ class KilledError(Exception):
 
 @pytest.fixture(autouse=True)
 def micro(monkeypatch):
-    monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+    monkeypatch.setattr(resnet_tiny, "ARCHITECTURE", MICRO)
 
 
 def numbers(output):

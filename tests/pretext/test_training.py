@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from atmodist.pretext import networks
+from atmodist.pretext.architectures import resnet_tiny
 from atmodist.pretext.configuration import TrainingConfig
 from atmodist.pretext.pair_model import encoder_of
 from atmodist.pretext.training import TrainingDivergedError, TrainingRun, train
@@ -38,14 +38,14 @@ def numbers(output):
 
 @pytest.fixture
 def micro(monkeypatch):
-    monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+    monkeypatch.setattr(resnet_tiny, "ARCHITECTURE", MICRO)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     output = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+        patch.setattr(resnet_tiny, "ARCHITECTURE", MICRO)
         yield output, train(config(output, epochs=4, ema=0.9), array_source())
 
 
@@ -295,8 +295,8 @@ def test_only_the_latest_and_the_best_checkpoints_stay(micro, tmp_path):
 KILLED = """
 import sys
 from tests.pretext.sources import MICRO, array_source
-from atmodist.learning import networks
-networks.ARCHITECTURES["resnet-tiny"] = MICRO
+from atmodist.pretext.architectures import resnet_tiny
+resnet_tiny.ARCHITECTURE = MICRO
 from tests.pretext.test_training import config
 from atmodist.pretext.training import train
 from pathlib import Path

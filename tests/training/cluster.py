@@ -9,9 +9,9 @@ from pathlib import Path
 
 MICRO_TRAINING = """
 import sys
-from atmodist.learning import networks
+from atmodist.pretext.architectures import resnet_tiny
 from tests.pretext.sources import MICRO
-networks.ARCHITECTURES["resnet-tiny"] = MICRO
+resnet_tiny.ARCHITECTURE = MICRO
 from atmodist.cli.rplearn_train import main
 raise SystemExit(main(sys.argv[1:]))
 """

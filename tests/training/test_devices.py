@@ -20,10 +20,11 @@ from tests.training.cluster import finish, start, start_workers
 # Layer instead of batch normalisation: what a step does then depends on the whole batch alone.
 WITHOUT_BATCH_STATISTICS = """
 import keras
-from atmodist.learning import networks
+from atmodist.pretext import networks
+from atmodist.pretext.architectures import resnet_tiny
 from tests.pretext.sources import MICRO
-networks.ARCHITECTURES["resnet-tiny"] = MICRO
-networks.ResidualSpec.normalization = lambda self, name: keras.layers.LayerNormalization(name=name)
+resnet_tiny.ARCHITECTURE = MICRO
+networks.normalization = lambda spec, name: keras.layers.LayerNormalization(name=name)
 """
 
 MIRRORED = """
@@ -146,9 +147,9 @@ def test_two_devices_see_the_batch_statistics_of_two_parts_and_stay_equal():
     # Also with a scaled loss; gradients are those of two parts, moving statistics move once.
     program = f"""
 import keras
-from atmodist.learning import networks
+from atmodist.pretext.architectures import resnet_tiny
 from tests.pretext.sources import MICRO
-networks.ARCHITECTURES["resnet-tiny"] = MICRO
+resnet_tiny.ARCHITECTURE = MICRO
 {MIRRORED}
 one, both = trained(Devices(), accumulation=2, **SGD), trained(two, **SGD)
 np.testing.assert_allclose([*one.losses().values()], [*both.losses().values()], rtol=1e-4)

@@ -17,7 +17,9 @@ import numpy as np
 from atmodist.fields.grid import gauss_latitudes
 from atmodist.fields.orientation import Orientation
 from atmodist.files.errors import BrokenFileError, UnsupportedFileError
-from atmodist.ingestion.readers.grib_sections import check_message, check_messages
+from atmodist.files.file_kinds import file_kind
+from atmodist.ingestion.file_format import FileFormat, FileReader
+from atmodist.ingestion.grib_sections import check_message, check_messages
 from atmodist.ingestion.recognition import (
     Contents,
     Level,
@@ -70,10 +72,8 @@ def scan_grib(path: str, selection: Selection) -> Contents:
         return _scan(path, selection)
 
 
-class GribReader:
+class GribReader(FileReader):
     """Reads fields of one GRIB file."""
-
-    held_bytes = 0  # between reads
 
     def __init__(self, path: str):
         self._path = path
@@ -102,12 +102,6 @@ class GribReader:
                 return self._values(eccodes, handle)
             finally:
                 eccodes.codes_release(handle)
-
-    def release(self) -> None:
-        """Nothing is held."""
-
-    def close(self) -> None:
-        """Nothing stays open."""
 
     def _values(self, eccodes: ModuleType, handle: Any) -> np.ndarray:
         message = _Message(eccodes, handle)
@@ -279,3 +273,11 @@ def _gauss_rows(number: int, ends: list[float], rows: int) -> np.ndarray:
     if len(latitude) != rows:
         raise ValueError(f"{rows} rows between {ends[0]} and {ends[1]} of the Gauss grid N{number}")
     return latitude[::-1] if ends[0] < ends[1] else latitude
+
+
+FORMAT = FileFormat(
+    words="GRIB",
+    recognises=lambda path: Path(path).is_file() and file_kind(path) == "grib",
+    scan=scan_grib,
+    open=GribReader,
+)

@@ -5,18 +5,34 @@ which says that a neighbour in time is a smaller mistake than a distant label.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import keras
 import numpy as np
-import tensorflow as tf
-from keras import ops
 
-from atmodist.pretext.configuration import TrainingConfig
-from atmodist.pretext.pair_model import pretext_model
+from atmodist.files.checks import check_settings
+from atmodist.files.options import Options
 from atmodist.pretext.scores import classification_scores, mean_scores
-from atmodist.pretext.tasks.task import Scores
+from atmodist.pretext.task import PretextTask, Scores, TaskFields, TaskSettings
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+HeadName = Literal["classes", "ordinal"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalDistanceOptions(Options):
+    """How the temporal distance is told."""
+
+    head: HeadName = "classes"
+    """How the temporal distance is told. classes: labels know nothing of each other. ordinal: one
+    score, cut into labels by thresholds that are learnt (proportional odds)."""
+
+    def __post_init__(self) -> None:
+        check_settings(self, {})
 
 
 class TemporalDistance:
@@ -32,21 +48,25 @@ class TemporalDistance:
     scores: tuple[str, ...] = ("loss", "accuracy", "within_one", "top3")
     next_commands: tuple[str, ...] = ("rplearn-eval", "atmodist calibrate")
 
-    def __init__(self, config: TrainingConfig, input_shape: tuple[int, int, int], num_classes: int):
+    def __init__(self, config: TaskSettings, input_shape: tuple[int, int, int], num_classes: int):
         self._config, self._input_shape, self._num_classes = config, input_shape, num_classes
         self._targets = soft_targets(num_classes, config.label_spread or 0.0)
 
-    def network(self) -> keras.Model:
+    def network(self) -> "keras.Model":
         """From pairs to logits; see `pretext_model`."""
-        config = self._config
-        return pretext_model(config.architecture, self._input_shape, self._num_classes, config.head)
+        from atmodist.pretext.pair_model import pretext_model
 
-    def prepare(self, batches: tf.data.Dataset, epoch: int | None) -> tf.data.Dataset:
+        config, head = self._config, self._config.options.head
+        return pretext_model(config.architecture, self._input_shape, self._num_classes, head)
+
+    def prepare(self, batches: "tf.data.Dataset", epoch: int | None) -> "tf.data.Dataset":
         """Leaves (pairs, labels) as they are."""
         return batches
 
     def loss(self, outputs: Any, targets: Any) -> tuple[Any, dict[str, Any]]:
         """Cross-entropy (nats) of logits (batch, class) and labels (batch,)."""
+        from keras import ops
+
         wanted = ops.take(ops.convert_to_tensor(self._targets), targets, axis=0)
         entropy = ops.categorical_crossentropy(wanted, outputs, from_logits=True)
         right = ops.equal(ops.argmax(outputs, axis=-1), ops.cast(targets, "int32"))
@@ -80,7 +100,7 @@ class TemporalDistance:
             f"by label  1..{self._num_classes}: {recall}"
         )
 
-    def illustrate(self, network: keras.Model, batches: tf.data.Dataset, folder: Path) -> None:
+    def illustrate(self, network: "keras.Model", batches: "tf.data.Dataset", folder: Path) -> None:
         """Draws nothing: `rplearn-eval` does, and more."""
 
 
@@ -96,3 +116,16 @@ def soft_targets(num_classes: int, spread: float) -> np.ndarray:
         return (distance == 0).astype(np.float32)
     bell = np.exp(-0.5 * (distance / spread) ** 2)
     return (bell / bell.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _make(config: TaskSettings, fields: TaskFields) -> TemporalDistance:
+    return TemporalDistance(config, fields.input_shape, fields.num_classes)
+
+
+TASK = PretextTask(
+    asks="how far apart in time two fields are",
+    learnt="tell how far apart in time two fields are",
+    make=_make,
+    options=TemporalDistanceOptions,
+    uses_labels=True,
+)

@@ -9,6 +9,7 @@ from atmodist import ContentLoss
 from atmodist.files.outputs import write_json
 from atmodist.training.saving import save_network
 from srgan.losses.combination import content_loss, make_content_loss, parse_content
+from srgan.losses.content._features import parse_stages
 from srgan.losses.spectral import SpectralLoss
 from tests.metric.encoders import made_encoder, made_normalization
 
@@ -44,7 +45,7 @@ def test_combinations_are_read(text, weights):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("vgg", "there is no content loss 'vgg'; there are mse, mae, atmodist"),
+        ("vgg", "there is no content loss 'vgg'; there are atmodist, autoencoder, mae"),
         ("", "there is no content loss ''"),
         ("mse,mse=2", "'mse' was given twice"),
         ("mse=much", "weight of 'mse' must be a positive number; got 'much'"),
@@ -89,8 +90,19 @@ def test_the_sum_is_weighted_and_its_parts_are_not(folder):
     ("name", "option"), [("atmodist", "encoder"), ("autoencoder", "autoencoder")]
 )
 def test_a_missing_network_is_named(name, option):
-    with pytest.raises(ValueError, match=f"'{name}' needs `{option}`, the folder of one"):
+    with pytest.raises(ValueError, match=f"content {name} compares features.* by --{option}"):
         make_content_loss(name)
+
+
+def test_a_setting_that_no_loss_has_is_named():
+    with pytest.raises(TypeError, match="no content loss has the settings encodr"):
+        make_content_loss("mse", encodr="run")
+
+
+def test_stages_are_a_name_or_weights():
+    assert parse_stages(None) is None
+    assert parse_stages("stage3") == "stage3"
+    assert parse_stages("stage3=1, stage4=0.5") == {"stage3": 1.0, "stage4": 0.5}
 
 
 def test_an_encoder_with_another_normalisation_is_refused(folder):

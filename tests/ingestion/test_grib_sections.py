@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from atmodist.files.errors import BrokenFileError
-from atmodist.ingestion.readers.grib_sections import check_message, check_messages
+from atmodist.ingestion.grib_sections import check_message, check_messages
 from tests.ingestion.made_files import write_grib
 
 

@@ -4,14 +4,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.pretext import networks
+from atmodist.pretext.architectures import ARCHITECTURES
 from atmodist.pretext.pair_model import encoder_of
-from atmodist.pretext.tasks.decoder import decoded, enlargements, reconstruction_model
+from atmodist.pretext.reconstruction.decoder import decoded, enlargements, reconstruction_model
 from atmodist.training.saving import load_network, save_network
 
 
 @pytest.mark.parametrize("name", ["resnet-tiny", "resnet-small", "resnet-18", "resnet-101"])
 def test_the_decoder_undoes_the_stride_of_every_architecture(name):
-    spec = networks.architecture(name).spec
+    spec = ARCHITECTURES[name].spec
     assert np.prod([factor for factor, _ in enlargements(spec)]) == spec.stride
 
 
@@ -36,7 +37,7 @@ def test_large_architectures_give_a_field_back_too(name):
 def test_there_is_no_checkerboard():
     """All-alike features give all-alike fields away from the edges, whatever the weights."""
     keras.utils.set_random_seed(0)
-    spec = networks.architecture("resnet-tiny").spec
+    spec = ARCHITECTURES["resnet-tiny"].spec
     features = keras.Input((16, 16, 32))
     model = keras.Model(features, decoded(features, spec, 2))
     field = np.asarray(model(np.full((1, 16, 16, 32), 0.7, np.float32)))[0]

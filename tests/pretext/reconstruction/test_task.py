@@ -10,10 +10,10 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.metric.content_loss import ContentLoss
-from atmodist.pretext import networks
+from atmodist.pretext.architectures import resnet_tiny
 from atmodist.pretext.configuration import TrainingConfig
-from atmodist.pretext.tasks.masks import given_masks
-from atmodist.pretext.tasks.reconstruction import Reconstruction, visible_mean
+from atmodist.pretext.reconstruction.masks import given_masks
+from atmodist.pretext.reconstruction.task import Reconstruction, visible_mean
 from atmodist.pretext.training import train
 from tests.pretext.sources import CHANNELS, MICRO, array_source, normalization
 
@@ -37,7 +37,7 @@ def task(name, **options):
 
 @pytest.fixture
 def micro(monkeypatch):
-    monkeypatch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+    monkeypatch.setattr(resnet_tiny, "ARCHITECTURE", MICRO)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def teacher(tmp_path_factory):
     """A run of the temporal distance, whose encoder compares features."""
     output = tmp_path_factory.mktemp("teacher")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(networks.ARCHITECTURES, "resnet-tiny", MICRO)
+        patch.setattr(resnet_tiny, "ARCHITECTURE", MICRO)
         train(config("temporal_distance", output, epochs=1), array_source(num_train=64))
     return output
 

@@ -22,10 +22,10 @@ import tensorflow as tf
 from keras import ops
 
 from atmodist.fields.normalization import Normalization
-from atmodist.pretext.configuration import TrainingConfig
-from atmodist.pretext.tasks.decoder import reconstruction_model
-from atmodist.pretext.tasks.masks import Masks, key_of, make_masks
-from atmodist.pretext.tasks.task import Scores
+from atmodist.pretext.reconstruction.decoder import reconstruction_model
+from atmodist.pretext.reconstruction.masks import Masks, key_of, make_masks
+from atmodist.pretext.reconstruction.options import InpaintingOptions
+from atmodist.pretext.task import Scores, TaskSettings
 
 PICTURE = "reconstruction.png"
 FIELDS_PER_PAIR = 2
@@ -40,7 +40,7 @@ class Reconstruction:
     Args:
         config: With no setting left open.
         input_shape: (latitude, longitude, channel) of one field.
-        channels: Their names; numbers if not given.
+        channels: Their names; by default those of the normalisation, or numbers.
         normalization: Of the fields; a content loss needs it.
         masks: What inpainting hides; by default the masks that `config` names.
     """
@@ -50,25 +50,28 @@ class Reconstruction:
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: TaskSettings,
         input_shape: tuple[int, int, int],
         *,
         channels: Sequence[str] | None = None,
         normalization: Normalization | None = None,
         masks: Masks | None = None,
     ):
-        if masks is not None and config.task != "inpainting":
+        self._options = options = config.options
+        hides = isinstance(options, InpaintingOptions)
+        if masks is not None and not hides:
             raise ValueError(f"`masks` are for the task inpainting; got task={config.task!r}.")
         self._config, self._input_shape = config, input_shape
+        if channels is None and normalization is not None:
+            channels = normalization.channels
         names = range(input_shape[-1]) if channels is None else channels
         self._channels = [str(name) for name in names]
         self._masks = masks
-        if masks is None and config.task == "inpainting":
-            fraction = float(config.mask_fraction or 0.0)
-            self._masks = make_masks(str(config.mask), input_shape[:2], fraction)
+        if masks is None and hides:
+            self._masks = make_masks(options.mask, input_shape[:2], options.mask_fraction)
         self._content = None
-        if config.content_from is not None:
-            self._content = _content_loss(config.content_from, len(self._channels), normalization)
+        if options.content_from is not None:
+            self._content = _content_loss(options.content_from, len(self._channels), normalization)
         self.measures: tuple[str, ...] = ("rmse",) + (("content",) if self._content else ())
 
     def network(self) -> keras.Model:
@@ -112,9 +115,9 @@ class Reconstruction:
             return pixel, measures
         content = self._content(truth, ops.add(truth, error))
         measures["content"] = content
-        if self._config.reconstruction_loss == "content":
+        if self._options.reconstruction_loss == "content":
             return content, measures
-        return pixel + float(self._config.content_weight or 1.0) * content, measures
+        return pixel + float(self._options.content_weight or 1.0) * content, measures
 
     def evaluate(self, batches: Iterable[tuple[np.ndarray, Any]]) -> Scores:
         """Scores what was hidden (all of the field for the autoencoder).
@@ -179,7 +182,7 @@ class Reconstruction:
 
     def illustrate(self, network: keras.Model, batches: tf.data.Dataset, folder: Path) -> None:
         """Draws a few fields: what the network was given, what it answered, the truth."""
-        from atmodist.pretext.tasks.picture import draw_reconstructions
+        from atmodist.pretext.reconstruction.picture import draw_reconstructions
 
         for inputs, targets in batches.take(1):
             chosen = slice(0, None, max(1, len(inputs) // 3))

@@ -1,17 +1,19 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.pretext.configuration import MASKS
-from atmodist.pretext.tasks.masks import given_masks, key_of, make_masks, uniforms
+from atmodist.pretext.reconstruction.masks import given_masks, key_of, make_masks, uniforms
+from atmodist.pretext.reconstruction.options import MaskName
 
 SHAPE = (64, 96)
 NUMBERS = np.arange(200)
 
 
-@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("kind", get_args(MaskName))
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.6])
 def test_every_mask_hides_the_fraction(kind, fraction):
     hidden = make_masks(kind, SHAPE, fraction)(7, NUMBERS)
@@ -26,7 +28,7 @@ def test_every_mask_hides_the_fraction(kind, fraction):
     assert_allclose(shares, fraction, rtol=0, atol=rounding + 1e-9 + (kind == "stripes") * 2 / 64)
 
 
-@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("kind", get_args(MaskName))
 @given(cuts=st.lists(st.integers(0, 40), max_size=4), key=st.integers(0, 2**64 - 1))
 @settings(max_examples=20, deadline=None)
 def test_masks_depend_on_key_and_number_alone(kind, cuts, key):

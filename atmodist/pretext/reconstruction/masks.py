@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from atmodist.pretext.configuration import MASKS
-
 NUM_STRIPES = 4
 BLOCKS_PER_SIDE = 8
 
@@ -38,7 +36,7 @@ def make_masks(kind: str, shape: tuple[int, int], fraction: float) -> Masks:
         "blocks": lambda: _blocks(shape, fraction),
     }
     if kind not in makers:
-        raise ValueError(f"there are no masks {kind!r}; choose one of: {', '.join(MASKS)}.")
+        raise ValueError(f"there are no masks {kind!r}; choose one of: {', '.join(makers)}.")
     return makers[kind]()
 
 

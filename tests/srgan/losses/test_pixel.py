@@ -2,7 +2,7 @@ import keras
 import numpy as np
 from numpy.testing import assert_allclose
 
-from srgan.losses.content import mean_absolute_error, mean_squared_error
+from srgan.losses.pixel import mean_absolute_error, mean_squared_error
 
 
 def test_pixel_losses_are_means_over_everything():

@@ -6,20 +6,23 @@ decompressed once per step.
 """
 
 from collections.abc import Hashable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from atmodist.fields.opening import LIBRARY_FAULTS, open_dataset, reporting
 from atmodist.fields.orientation import Orientation
-from atmodist.fields.zarr_store import require_chunks
+from atmodist.fields.zarr_store import is_zarr, require_chunks
 from atmodist.files.errors import UnsupportedFileError
-from atmodist.ingestion.readers.axes import (
+from atmodist.files.file_kinds import file_kind
+from atmodist.ingestion.axes import (
     LEVEL_NAMES,
     horizontal_axes,
     valid_times,
     vertical_levels,
 )
+from atmodist.ingestion.file_format import FileFormat, FileReader
 from atmodist.ingestion.recognition import Contents, Selection, Series, check_units, some
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ def scan_dataset(path: str, selection: Selection) -> Contents:
     return Contents(path, calendar, tuple(series), tuple(others), tuple(notes))
 
 
-class DatasetReader:
+class DatasetReader(FileReader):
     """Reads fields of one file or store, which stays open until `close`."""
 
     def __init__(self, path: str):
@@ -87,7 +90,7 @@ class DatasetReader:
             return orientation.apply(self._field(array, rows, columns, place))
 
     @property
-    def held_bytes(self) -> int:
+    def held_bytes(self) -> int:  # type: ignore[override]
         """Memory of the blocks that are kept for later reads."""
         return sum(block.nbytes for block in self._blocks.values())
 
@@ -185,3 +188,13 @@ def _block_length(array: "xr.DataArray", dim: Hashable, rows: Hashable, columns:
     chunk = chunks[array.dims.index(dim)] if chunks else 1
     length = max(chunk, READ_BYTES // field_bytes)
     return max(1, min(length, BLOCK_BYTES // field_bytes, size))
+
+
+def _recognises(path: str) -> bool:
+    kinds = ("hdf5", "classic NetCDF", "CDF-5")
+    return is_zarr(path) or (Path(path).is_file() and file_kind(path) in kinds)
+
+
+FORMAT = FileFormat(
+    words="NetCDF or Zarr", recognises=_recognises, scan=scan_dataset, open=DatasetReader
+)

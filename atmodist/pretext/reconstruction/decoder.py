@@ -14,6 +14,8 @@ import keras
 from keras import layers
 
 from atmodist.pretext import networks
+from atmodist.pretext.architecture import ResidualSpec
+from atmodist.pretext.architectures import ARCHITECTURES
 
 
 def reconstruction_model(
@@ -22,7 +24,7 @@ def reconstruction_model(
     """Builds encoder and decoder with fresh weights.
 
     Args:
-        architecture: A name in `networks.ARCHITECTURES`.
+        architecture: A name in `ARCHITECTURES`.
         input_shape: (latitude, longitude, channel) of a field.
         name: Of the model.
 
@@ -30,21 +32,21 @@ def reconstruction_model(
         A model from fields (batch, latitude, longitude, channel) to fields of the same shape; its
         layer "encoder" is an encoder like any other.
     """
-    chosen = networks.architecture(architecture)
-    encoder = chosen.encoder(input_shape)
+    chosen = ARCHITECTURES.find(architecture)
+    encoder = networks.encoder(chosen, input_shape)
     field = keras.Input(input_shape, name="field")
     features = encoder(field)[list(encoder.output)[-1]]
     return keras.Model(field, decoded(features, chosen.spec, input_shape[-1]), name=name)
 
 
-def decoded(features: Any, spec: networks.ResidualSpec, num_channels: int) -> Any:
+def decoded(features: Any, spec: ResidualSpec, num_channels: int) -> Any:
     """Applies a decoder to the features of the last stage; returns fields."""
     x = features
     for number, (factor, filters) in enumerate(enlargements(spec), start=1):
         x = layers.UpSampling2D(
             factor, data_format=networks.CHANNELS_LAST, name=f"decoder{number}_enlarge"
         )(x)
-        x = spec.convolved(x, filters, 3, name=f"decoder{number}")
+        x = networks.convolved(spec, x, filters, 3, name=f"decoder{number}")
     output = layers.Conv2D(
         num_channels,
         3,
@@ -56,7 +58,7 @@ def decoded(features: Any, spec: networks.ResidualSpec, num_channels: int) -> An
     return output(x)
 
 
-def enlargements(spec: networks.ResidualSpec) -> list[tuple[int, int]]:
+def enlargements(spec: ResidualSpec) -> list[tuple[int, int]]:
     """(factor, filters) of each step of the decoder; the factors' product is `spec.stride`."""
     stem = [(spec.stem_stride, spec.stem_filters)]
     if spec.stem_pool:

@@ -1,0 +1,1 @@
+"""What the tasks autoencoder and inpainting share: fields given back from their features."""
