@@ -26,9 +26,10 @@ $(STAMP): setup.py pyproject.toml
 quickstart: $(STAMP)
 	@$(BIN)/atmodist quickstart
 
-# Each process holds TensorFlow, some 1.5 GB: no more than four.
+# Each process holds TensorFlow, some 1.5 GB: no more than four. PYTEST_FLAGS are for what else is
+# wanted, such as `make test PYTEST_FLAGS=--cov`.
 test: $(STAMP) lint
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow" $(PYTEST_FLAGS)
 
 test-all: $(STAMP) lint
 	@$(BIN)/python -m pytest

@@ -33,7 +33,6 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("atmodist", "dynamics", "srgan", "evaluation")  # from the ground up
 SUBCOMMANDS = {"phire-eval": ("compare",)}  # of commands that take one instead of an argument
 NO_SCIENCE = ("cli",)  # modules that the reference leaves out
-TO_COME: tuple[str, ...] = ()  # pages that are being written; other missing ones are errors
 Page = tuple[str, str]  # where a page lies in docs/, and its text
 
 # --------------------------------------------------------------------------- called by MkDocs
@@ -46,13 +45,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         for title, target in section.items():
             if isinstance(target, str) and target in generated:
                 section[title] = [path for path, _ in generated[target]]
-            elif isinstance(target, list):
-                section[title] = [page for page in target if not _to_come(page)]
     return config
-
-
-def _to_come(page: dict[str, str]) -> bool:
-    return any(path in TO_COME and not (ROOT / "docs" / path).exists() for path in page.values())
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

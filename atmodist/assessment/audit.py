@@ -6,7 +6,7 @@ dynamics. So the network is shown pairs from which the dynamics are gone and the
 (and others), and simple tables are fitted on the training pairs, without any network.
 
 A network that finds two fields unrelated may say "the longest lag" throughout and hide what it
-knows. So besides its own guesses we judge a *refitted read-out*; see `read_out`.
+knows. So besides its own guesses we judge a *refitted read-out*; see `recalibrated_scores`.
 
 Names of scores: `accuracy`; `refitted`, `refitted_parity` (is the lag odd or even?) and
 `refitted_nats` (information about the label, 0 for none) of the refitted read-out; `says_longest`

@@ -3,7 +3,7 @@
 A pair is (patch at step t, patch at step t + label) at the same place. The label is uniform in
 1..max_temporal_distance, and t is a step from which *every* label can be reached without leaving
 its segment and its split, so that the label says nothing about t. Places are drawn as
-`positions.py` says.
+`patch_places.py` says.
 """
 
 from dataclasses import dataclass

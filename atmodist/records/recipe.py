@@ -1,4 +1,4 @@
-"""What a kind of records says of itself, so that `production.py` can make a folder of them."""
+"""What a kind of records says of itself, so that `making.py` can make a folder of them."""
 
 import dataclasses
 from abc import ABC, abstractmethod

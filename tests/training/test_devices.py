@@ -163,7 +163,7 @@ np.testing.assert_allclose(half.losses()["loss"], both.losses()["loss"], rtol=1e
 TRAINING = f"""{WITHOUT_BATCH_STATISTICS}
 import sys
 import numpy as np
-from atmodist.learning import training
+from atmodist.pretext import training
 end = training.TrainingRun.finish
 
 def finish(run):
