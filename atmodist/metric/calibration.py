@@ -2,8 +2,8 @@
 
 Features have no natural scale: each stage s has a factor α_s, found by `atmodist.calibration`, and
 the distance is d = √(Σ_s w_s α_s c_s) with the content losses c_s. How it grows with the true lag
-is its `LagCurve`, from which hours are read. A curve belongs to fields of the extent it was measured
-on, patches or whole fields.
+is its `LagCurve`, from which hours are read. A curve belongs to fields of the extent it was
+measured on, patches or whole fields.
 """
 
 import math

@@ -1,12 +1,12 @@
 """Makes a folder of records of any kind out of archives.
 
 Because the plan (`patch_places.py`) and the place of every record (`shard_layout.py`) are known
-before a field is read, the archives are read once in time order (`streaming.py`) and yet the result is
-shuffled as a whole. Its bytes depend on the seed and the configuration alone: work done twice
+before a field is read, the archives are read once in time order (`streaming.py`) and yet the result
+is shuffled as a whole. Its bytes depend on the seed and the configuration alone: work done twice
 writes the same bytes to the same places, whoever does it, and a killed run goes on after the steps
 noted in its journal. Everything is made in a folder beside the target, which is renamed at the end.
 
-What the records are, a subclass of `Making` says (`making.py`).
+What the records are, a subclass of `Making` says (`recipe.py`).
 """
 
 import os
