@@ -2,8 +2,9 @@
 
 `StepAccumulator` sums arrays and their squares, so that memory does not depend on the number of
 steps, and keeps scalars of each step, because the uncertainty of a difference needs them one by
-one. A statistic subclasses it, fills it in `update` and reads it in `result`; or it has a
-`StepSeries`, where all it keeps are numbers of each step, region and channel.
+one. `StepSeries` keeps numbers of each step, region and channel. A statistic subclasses one of
+them, fills it in `update` and reads it in `result`; what else it keeps it adds to `merge`, `arrays`
+and `restore`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from evaluation.numerics.averages import windows
 from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
@@ -101,16 +103,17 @@ class StepAccumulator:
 
 
 class StepSeries(StepAccumulator):
-    """Several named numbers per step, region and channel; nothing else.
+    """Several named numbers per step, region and channel.
 
-    Args:
+    Attributes:
         names: Of the numbers.
-        setting: Says how many regions and channels there are.
+        windows: Of the regions, in order.
     """
 
     def __init__(self, names: Sequence[str], setting: Setting):
         super().__init__(setting)
         self.names = tuple(names)
+        self.windows = windows(setting)
         self._shape = (len(self.names), len(setting.regions), len(setting.channels))
 
     def append(self, seconds: int, values: np.ndarray) -> None:
@@ -145,6 +148,8 @@ def checked_options(
         ValueError: If there is an option that it does not have.
     """
     unknown = sorted(set(setting.options) - set(defaults))
+    if unknown and not defaults:
+        raise ValueError(f"{statistic} has no options; got {', '.join(unknown)}")
     if unknown:
         raise ValueError(
             f"{statistic} has no option {unknown[0]!r}; it has {', '.join(sorted(defaults))}"

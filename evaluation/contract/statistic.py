@@ -1,9 +1,9 @@
 """What a statistic is to the runner and the report.
 
-A statistic is one module in `evaluation/statistics`, in three parts kept apart: a function of
-arrays with its formula; an accumulator that sees one time step after the other and merges with
-others, so that work can be spread; a function that draws its result. The module ends with a
-constant `STATISTIC`; nothing else has to know of it.
+A statistic is one module in `evaluation/statistics`, in three parts kept apart: functions of arrays
+with its formula; an accumulator that sees one time step after the other and merges with others, so
+that work can be spread; a function that draws its result. The module ends with a constant
+`STATISTIC`; nothing else has to know of it.
 
 Results are `xarray.Dataset`s. A variable whose dimensions are all among "time", "region" and
 "channel" is a number that goes to tables (averaged over time), to `metrics.json` and, where it has
@@ -20,10 +20,10 @@ Results are `xarray.Dataset`s. A variable whose dimensions are all among "time",
 Everything else (spectra, maps, histograms) has dimensions of its own, for NetCDF and figures.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Need = Literal["sphere", "members", "encoder", "winds"]
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -54,37 +55,24 @@ class Sample:
     seconds: int
     members: np.ndarray | None = None
 
-    @cached_property
-    def modal(self) -> np.ndarray:
-        """Spherical-harmonic coefficients of the candidate; see `spherical.analysis`."""
-        from evaluation.numerics.spherical import analysis
+    _shared: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
-        return analysis(self.candidate, self.setting.grid)
+    def shared(
+        self, function: Callable[[np.ndarray, Setting], T], *, of_reference: bool = False
+    ) -> T:
+        """What several statistics make of a field, made once; must not be changed.
 
-    @cached_property
-    def reference_modal(self) -> np.ndarray:
-        """The same of the reference."""
-        from evaluation.numerics.spherical import analysis
-
-        if self.candidate is self.reference:
-            return self.modal
-        return analysis(self.reference, self.setting.grid)
-
-    @cached_property
-    def gradient(self) -> np.ndarray:
-        """|∇ candidate| in the cells of the grid, per km; see `gradients.gradient_magnitude`."""
-        from evaluation.numerics.gradients import gradient_magnitude
-
-        return gradient_magnitude(self.candidate, self.setting.grid, self.setting.radius)
-
-    @cached_property
-    def reference_gradient(self) -> np.ndarray:
-        """The same of the reference."""
-        from evaluation.numerics.gradients import gradient_magnitude
-
-        if self.candidate is self.reference:
-            return self.gradient
-        return gradient_magnitude(self.reference, self.setting.grid, self.setting.radius)
+        Args:
+            function: Of (channel, latitude, longitude) and the setting, such as those of
+                `numerics.shared`. It is the key: hand over the same function each time.
+            of_reference: Whether of the reference instead of the candidate.
+        """
+        own = self.reference if of_reference else self.candidate
+        key = function, of_reference and self.reference is not self.candidate
+        if key not in self._shared:
+            self._shared[key] = function(own, self.setting)
+        found: T = self._shared[key]
+        return found
 
 
 class Accumulator(Protocol):
@@ -123,8 +111,8 @@ class Picture:
     figure: "Figure"
 
 
-class Statistic(Protocol):
-    """See the module.
+class Statistic(ABC):
+    """What it is called, what it needs, how it is accumulated and drawn; see the module.
 
     Attributes:
         name: As users type it; the name of the module.
@@ -133,20 +121,36 @@ class Statistic(Protocol):
         of_reference: Whether it also describes the reference by itself.
         default: Whether it runs if nobody asks for it.
         version: Raised when the same input gives another result.
+        columns: What `rows` adds to tables, beside the columns that all have.
     """
 
     name: str
     title: str
-    needs: frozenset[Need]
-    of_reference: bool
-    default: bool
-    version: int
+    needs: frozenset[Need] = frozenset()
+    of_reference: bool = False
+    default: bool = True
+    version: int = 1
+    columns: tuple[str, ...] = ()
 
+    @abstractmethod
     def accumulator(self, setting: Setting) -> Accumulator:
         """Starts to accumulate; `ValueError` names options that are wrong."""
+
+    def rows(self, result: "xr.Dataset", *, seed: int) -> list[dict[str, Any]]:
+        """Numbers that are no variable over time, region and channel: tests of its own, say.
+
+        Args:
+            result: Of all candidates, joined along a first dimension "candidate".
+            seed: Of what is drawn.
+
+        Returns:
+            Rows of tables; see `significance.summary_numbers`.
+        """
+        return []
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Draws the results of all candidates, joined along a first dimension "candidate".
 
         The reference, where it is described, is the candidate called `REFERENCE`.
         """
+        return iter(())

@@ -3,4 +3,4 @@
 from atmodist.files.discovery import Registry
 from evaluation.contract.statistic import Statistic
 
-STATISTICS: Registry[Statistic] = Registry(__name__, "STATISTIC", what="statistic")
+STATISTICS: Registry[Statistic] = Registry(__name__, "STATISTIC", what="statistic", kind=Statistic)

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.contract.accumulation import StepSeries, checked_options
+from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.contract.units_text import inverse_units, units_of
-from evaluation.numerics.averages import windows
 from evaluation.numerics.gradients import cell_window
 from evaluation.numerics.histograms import Histogram, wasserstein, wasserstein_bound
 from evaluation.numerics.setting import Setting
+from evaluation.numerics.shared import slopes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -119,26 +119,24 @@ def kernel_density(masses: np.ndarray, edges: np.ndarray, num_values: float) -> 
     return np.asarray(smooth / np.diff(edges))
 
 
-class DistributionAccumulator:
+class DistributionAccumulator(StepSeries):
     """Histograms of the candidate and the reference, and their distance at each step."""
 
     def __init__(self, setting: Setting):
-        self._setting = setting
-        self._windows = windows(setting)
-        self._cells = [cell_window(window, setting.grid) for window in self._windows]
-        self._series = StepSeries(QUANTITIES, setting)
+        super().__init__(QUANTITIES, setting)
+        self._cells = [cell_window(window, setting.grid) for window in self.windows]
         shape = (2, len(QUANTITIES), len(setting.regions), len(setting.channels))
         self._histograms = {index: Histogram() for index in np.ndindex(*shape)}
 
     def update(self, sample: Sample) -> None:
         """Adds a time step."""
         fields = (
-            (sample.candidate, sample.reference, self._windows),
-            (sample.gradient, sample.reference_gradient, self._cells),
+            (sample.candidate, sample.reference, self.windows),
+            (sample.shared(slopes), sample.shared(slopes, of_reference=True), self._cells),
         )
-        distances = np.zeros((len(QUANTITIES), *self._shape))
+        distances = np.zeros((len(QUANTITIES), *self._places))
         for quantity, (field, aim, parts) in enumerate(fields):
-            for region, channel in np.ndindex(*self._shape):
+            for region, channel in np.ndindex(*self._places):
                 part = parts[region]
                 own = Histogram()
                 own.update(part.of(field[channel]), part.weights)
@@ -149,21 +147,21 @@ class DistributionAccumulator:
                     distances[quantity, region, channel] = wasserstein(own, other)
                     own = other
                 self._histograms[AIM, quantity, region, channel].merge(own)
-        self._series.append(sample.seconds, distances)
+        self.append(sample.seconds, distances)
 
     @property
-    def _shape(self) -> tuple[int, int]:
-        return len(self._windows), len(self._setting.channels)
+    def _places(self) -> tuple[int, int]:
+        return len(self.windows), len(self.setting.channels)
 
     def merge(self, later: Self) -> None:
         """Adds what another one has seen later in time."""
-        self._series.merge(later._series)
+        super().merge(later)
         for index, histogram in self._histograms.items():
             histogram.merge(later._histograms[index])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For `restore`."""
-        arrays = self._series.arrays()
+        arrays = super().arrays()
         for index, histogram in self._histograms.items():
             for name, array in histogram.arrays().items():
                 arrays[f"{name}_{'_'.join(map(str, index))}"] = array
@@ -171,15 +169,15 @@ class DistributionAccumulator:
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Takes up what `arrays` returned."""
-        self._series.restore(arrays)
+        super().restore(arrays)
         for index, histogram in self._histograms.items():
             suffix = "_".join(map(str, index))
             histogram.restore({name: arrays[f"{name}_{suffix}"] for name in ("powers", "rows")})
 
     def result(self) -> "xr.Dataset":
         """Distances, quantiles, and densities in bins that the reference decides."""
-        dataset = self._series.dataset()
-        u = units_of(self._setting)
+        dataset = self.dataset()
+        u = units_of(self.setting)
         what = {"value": ("values", u, ""), "gradient": ("gradients", f"{u} km-1", "gradient_")}
         dataset.coords["probability"] = list(PROBABILITIES)
         for number, quantity in enumerate(QUANTITIES):
@@ -188,7 +186,7 @@ class DistributionAccumulator:
             main = {} if prefix else {"main": 7, "short_name": "distance of distributions (W1)"}
             dataset[f"{prefix}wasserstein"] = (
                 ("time", "region", "channel"),
-                self._series.values(quantity),
+                self.values(quantity),
                 {"long_name": long_name, "units": units, "better": "lower", **main},
             )
             pooled = self._tabulate(number)
@@ -221,13 +219,13 @@ class DistributionAccumulator:
             "density": (NUM_BINS,),
             "kernel_density": (NUM_BINS,),
         }
-        table = {name: np.full(self._shape + size, np.nan) for name, size in sizes.items()}
-        if not self._series.num_steps:
+        table = {name: np.full(self._places + size, np.nan) for name, size in sizes.items()}
+        if not self.num_steps:
             return table
-        for index in np.ndindex(*self._shape):
+        for index in np.ndindex(*self._places):
             own, aim = (self._histograms[(side, quantity, *index)] for side in (OWN, AIM))
-            part = (self._windows, self._cells)[quantity][index[0]]
-            num_values = len(part.rows) * len(part.columns) * self._series.num_steps
+            part = (self.windows, self._cells)[quantity][index[0]]
+            num_values = len(part.rows) * len(part.columns) * self.num_steps
             axis = AsinhAxis.of(aim, positive=QUANTITIES[quantity] == "gradient")
             edges = axis.edges()
             masses = own.masses(edges)
@@ -241,20 +239,17 @@ class DistributionAccumulator:
         return table
 
 
-class Distributions:
+class Distributions(Statistic):
     """See the module."""
 
     name = "distributions"
     title = "Distributions"
-    needs: frozenset[Need] = frozenset()
     of_reference = True
-    default = True
     version = 2
 
     def accumulator(self, setting: Setting) -> DistributionAccumulator:
         """Starts to accumulate; there are no options."""
-        if setting.options:
-            raise ValueError(f"`distributions` has no options; got {', '.join(setting.options)}")
+        checked_options(setting, {}, self.name)
         return DistributionAccumulator(setting)
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:

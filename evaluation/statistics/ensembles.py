@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.contract.accumulation import StepSeries, checked_options
+from evaluation.contract.statistic import Need, Picture, Sample, Statistic
 from evaluation.contract.units_text import units_of
-from evaluation.numerics.averages import area_mean, row_blocks, windows
+from evaluation.numerics.averages import area_mean, row_blocks
 from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
@@ -88,15 +88,12 @@ def spread_skill(variance: np.ndarray, squared_error: np.ndarray, count: int) ->
         return np.sqrt((1 + 1 / count) * variance / squared_error)
 
 
-class EnsembleSums:
+class EnsembleSums(StepSeries):
     """Scores of each step and the rank histograms."""
 
     def __init__(self, setting: Setting):
-        if setting.options:
-            raise ValueError(f"`ensembles` has no options; got {', '.join(setting.options)}")
-        self._setting = setting
-        self._windows = windows(setting)
-        self._series = StepSeries(NAMES, setting)
+        checked_options(setting, {}, "ensembles")
+        super().__init__(NAMES, setting)
         self._ranks: np.ndarray | None = None  # area of each (region, channel, rank), summed
 
     def update(self, sample: Sample) -> None:
@@ -104,20 +101,20 @@ class EnsembleSums:
         if sample.members is None:
             raise ValueError("the statistic `ensembles` needs members")
         count, num_channels = sample.members.shape[:2]
-        shape = (len(self._windows), num_channels, count + 1)
+        shape = (len(self.windows), num_channels, count + 1)
         if self._ranks is None:
             self._ranks = np.zeros(shape)
         self._require_size(count)
-        rng = np.random.default_rng([self._setting.seed, sample.seconds % 2**63])
-        values = np.empty((len(NAMES), len(self._windows), num_channels))
+        rng = np.random.default_rng([self.setting.seed, sample.seconds % 2**63])
+        values = np.empty((len(NAMES), len(self.windows), num_channels))
         for c in range(num_channels):
             maps, places = _maps(sample.members[:, c], sample.reference[c], rng)
-            for w, window in enumerate(self._windows):
+            for w, window in enumerate(self.windows):
                 values[:, w, c] = area_mean(window.of(maps), window.weights)
                 inside = window.of(places)
                 areas = np.broadcast_to(window.weights, inside.shape)
                 self._ranks[w, c] += np.bincount(inside.ravel(), areas.ravel(), count + 1)
-        self._series.append(sample.seconds, values)
+        self.append(sample.seconds, values)
 
     def merge(self, later: Self) -> None:
         """Adds later steps."""
@@ -126,24 +123,24 @@ class EnsembleSums:
                 self._ranks = np.zeros_like(later._ranks)
             self._require_size(later._ranks.shape[-1] - 1)
             self._ranks += later._ranks
-        self._series.merge(later._series)
+        super().merge(later)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For `restore`."""
-        arrays = self._series.arrays()
+        arrays = super().arrays()
         return arrays if self._ranks is None else arrays | {"ranks": self._ranks.copy()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Takes up what `arrays` returned."""
-        self._series.restore(arrays)
+        super().restore(arrays)
         self._ranks = np.array(arrays["ranks"]) if "ranks" in arrays else None
 
     def result(self) -> "xr.Dataset":
         """Scores by step; spread over skill and ranks of all steps."""
-        result, u = self._series.dataset(), units_of(self._setting)
+        result, u = self.dataset(), units_of(self.setting)
         steps = ("time", "region", "channel")
         count = 0 if self._ranks is None else self._ranks.shape[-1] - 1
-        values = {name: self._series.values(name) for name in NAMES}
+        values = {name: self.values(name) for name in NAMES}
         factor = 1 + 1 / max(count, 1)
         described = {
             "crps": (values["crps"], "continuous ranked probability score", "lower"),
@@ -162,7 +159,7 @@ class EnsembleSums:
         result["crps"].attrs |= {"main": 4, "short_name": "CRPS"}
         if self._ranks is None:
             return result
-        frequency = self._ranks / max(self._series.num_steps, 1)
+        frequency = self._ranks / max(self.num_steps, 1)
         variance, squared_error = (
             values[name].mean(axis=0) for name in ("variance", "squared_error")
         )
@@ -210,15 +207,12 @@ def _maps(
     return maps, places
 
 
-class Ensembles:
+class Ensembles(Statistic):
     """See the module."""
 
     name = "ensembles"
     title = "Ensembles: CRPS, spread and skill, ranks"
     needs: frozenset[Need] = frozenset({"members"})
-    of_reference = False
-    default = True
-    version = 1
 
     def accumulator(self, setting: Setting) -> EnsembleSums:
         """Starts to accumulate; there are no options."""

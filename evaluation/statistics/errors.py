@@ -10,17 +10,18 @@ blur lowers it, and |TV(c) - TV(r)| is zero only between the two. Gradients know
 seam (`evaluation.numerics.gradients`), and are in units per km.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Self
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.contract.accumulation import StepSeries, checked_options
+from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.contract.units_text import squared_units, units_of
-from evaluation.numerics.averages import area_mean, row_blocks, windows
+from evaluation.numerics.averages import area_mean, row_blocks
 from evaluation.numerics.gradients import cell_window
 from evaluation.numerics.setting import Setting
+from evaluation.numerics.shared import slopes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -86,45 +87,34 @@ def area_errors(
     }
 
 
-class ErrorAccumulator:
+class ErrorAccumulator(StepSeries):
     """The numbers of every step."""
 
     def __init__(self, setting: Setting):
-        self._setting = setting
-        self._windows = windows(setting)
-        self._cells = [cell_window(window, setting.grid) for window in self._windows]
-        self._series = StepSeries(NAMES, setting)
+        super().__init__(NAMES, setting)
+        self._cells = [cell_window(window, setting.grid) for window in self.windows]
 
     def update(self, sample: Sample) -> None:
         """Adds a time step."""
-        slopes, reference_slopes = sample.gradient, sample.reference_gradient
-        values = np.empty((len(NAMES), len(self._windows), len(sample.candidate)))
-        for index, (window, cells) in enumerate(zip(self._windows, self._cells, strict=True)):
+        steepness, expected = (
+            sample.shared(slopes),
+            sample.shared(slopes, of_reference=True),
+        )
+        values = np.empty((len(NAMES), len(self.windows), len(sample.candidate)))
+        for index, (window, cells) in enumerate(zip(self.windows, self._cells, strict=True)):
             errors = area_errors(
                 window.of(sample.candidate), window.of(sample.reference), window.weights
             )
-            variation = area_mean(cells.of(slopes), cells.weights)
-            expected = area_mean(cells.of(reference_slopes), cells.weights)
+            variation = area_mean(cells.of(steepness), cells.weights)
+            aim = area_mean(cells.of(expected), cells.weights)
             errors["total_variation"] = variation
-            errors["total_variation_difference"] = np.abs(variation - expected)
+            errors["total_variation_difference"] = np.abs(variation - aim)
             values[:, index] = [errors[name] for name in NAMES]
-        self._series.append(sample.seconds, values)
-
-    def merge(self, later: Self) -> None:
-        """Adds what another one has seen later in time."""
-        self._series.merge(later._series)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """For `restore`."""
-        return self._series.arrays()
-
-    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Takes up what `arrays` returned."""
-        self._series.restore(arrays)
+        self.append(sample.seconds, values)
 
     def result(self) -> "xr.Dataset":
         """Time series (time, region, channel)."""
-        u = units_of(self._setting)
+        u = units_of(self.setting)
         units = {"mse": squared_units(u), "correlation": "1"}
         units |= dict.fromkeys(("total_variation", "total_variation_difference"), f"{u} km-1")
         better = {
@@ -132,11 +122,11 @@ class ErrorAccumulator:
             "bias": "reference",
             "total_variation": "reference",
         }
-        dataset = self._series.dataset()
+        dataset = self.dataset()
         for name in NAMES:
             dataset[name] = (
                 ("time", "region", "channel"),
-                self._series.values(name),
+                self.values(name),
                 {
                     "long_name": LONG_NAMES[name],
                     "units": units.get(name, u),
@@ -147,20 +137,16 @@ class ErrorAccumulator:
         return dataset
 
 
-class Errors:
+class Errors(Statistic):
     """See the module."""
 
     name = "errors"
     title = "Errors"
-    needs: frozenset[Need] = frozenset()
     of_reference = True  # its bias is zero, and its total variation is the aim
-    default = True
-    version = 1
 
     def accumulator(self, setting: Setting) -> ErrorAccumulator:
         """Starts to accumulate; there are no options."""
-        if setting.options:
-            raise ValueError(f"`errors` has no options; got {', '.join(setting.options)}")
+        checked_options(setting, {}, self.name)
         return ErrorAccumulator(setting)
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import Need, Picture, Sample
-from evaluation.numerics.averages import area_mean, windows
+from evaluation.contract.accumulation import StepSeries, checked_options
+from evaluation.contract.statistic import Picture, Sample, Statistic
+from evaluation.numerics.averages import area_mean
 from evaluation.numerics.setting import REFERENCE, Setting
+from evaluation.numerics.shared import coefficients
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -99,16 +100,14 @@ def _window_sums(values: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.
     return total
 
 
-class ExceedanceAccumulator:
+class ExceedanceAccumulator(StepSeries):
     """Counts at each point, and shares of the area at each step."""
 
     def __init__(
         self, setting: Setting, *, truncation: int | None, width: float, deviations: float
     ):
-        self._setting = setting
-        self._windows = windows(setting)
+        super().__init__(("exceedance",), setting)
         self._truncation, self._width, self._deviations = truncation, width, deviations
-        self._series = StepSeries(("exceedance",), setting)
         self._counts = np.zeros((len(setting.channels), *setting.grid.shape))
 
     def update(self, sample: Sample) -> None:
@@ -117,33 +116,33 @@ class ExceedanceAccumulator:
         own = reference
         if sample.candidate is not sample.reference:
             own = self._high(sample, of_reference=False)
-        square = area_mean(reference.astype(np.float64) ** 2, self._setting.grid.area_weights)
+        square = area_mean(reference.astype(np.float64) ** 2, self.setting.grid.area_weights)
         threshold = self._deviations * np.sqrt(square)
         exceeds = np.abs(own) > threshold[:, None, None]
         self._counts += exceeds
-        shares = [area_mean(window.of(exceeds), window.weights) for window in self._windows]
-        self._series.append(sample.seconds, np.array(shares)[None])
+        shares = [area_mean(window.of(exceeds), window.weights) for window in self.windows]
+        self.append(sample.seconds, np.array(shares)[None])
 
     def _high(self, sample: Sample, *, of_reference: bool) -> np.ndarray:
-        grid = self._setting.grid
+        grid = self.setting.grid
         field = sample.reference if of_reference else sample.candidate
         if self._truncation is None:
-            return field - box_mean(field, grid, self._width, self._setting.radius)
-        modal = sample.reference_modal if of_reference else sample.modal
+            return field - box_mean(field, grid, self._width, self.setting.radius)
+        modal = sample.shared(coefficients, of_reference=of_reference)
         return without_large_scales(field, modal, self._truncation, grid)
 
     def merge(self, later: Self) -> None:
         """Adds what another one has seen later in time."""
-        self._series.merge(later._series)
+        super().merge(later)
         self._counts += later._counts
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For `restore`."""
-        return self._series.arrays() | {"counts": self._counts}
+        return super().arrays() | {"counts": self._counts}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Takes up what `arrays` returned."""
-        self._series.restore(arrays)
+        super().restore(arrays)
         self._counts = np.array(arrays["counts"], dtype=np.float64)
 
     def result(self) -> "xr.Dataset":
@@ -152,19 +151,19 @@ class ExceedanceAccumulator:
         if self._truncation is not None:
             removed = f"degrees up to {self._truncation} removed"
         what = f"|high-passed field| > {self._deviations:g} rms of the reference's ({removed})"
-        dataset = self._series.dataset()
-        grid = self._setting.grid
+        dataset = self.dataset()
+        grid = self.setting.grid
         dataset.coords.update({"latitude": grid.latitude, "longitude": grid.longitude})
         dataset["exceedance"] = (
             ("time", "region", "channel"),
-            self._series.values("exceedance"),
+            self.values("exceedance"),
             {"long_name": "share of the area with strong small-scale features", "units": "1"}
             | {"better": "reference", "comment": what, "main": 6}
             | {"short_name": "area with strong small scales"},
         )
         dataset["exceedance_map"] = (
             ("channel", "latitude", "longitude"),
-            (self._counts / max(self._series.num_steps, 1)).astype(np.float32),
+            (self._counts / max(self.num_steps, 1)).astype(np.float32),
             {
                 "long_name": "share of times with strong small scales",
                 "units": "1",
@@ -174,41 +173,35 @@ class ExceedanceAccumulator:
         return dataset
 
 
-class Exceedance:
+class Exceedance(Statistic):
     """See the module."""
 
     name = "exceedance"
     title = "Exceedance of small scales"
-    needs: frozenset[Need] = frozenset()
     of_reference = True
-    default = True
-    version = 1
 
     def accumulator(self, setting: Setting) -> ExceedanceAccumulator:
         """Starts to accumulate; see the module for the options."""
-        options, grid = setting.options, setting.grid
-        unknown = sorted(set(options) - set(OPTIONS))
-        if unknown:
-            raise ValueError(
-                f"`exceedance` has the options {', '.join(OPTIONS)}; got {', '.join(unknown)}"
-            )
+        grid = setting.grid
+        options = checked_options(setting, dict.fromkeys(OPTIONS), self.name)
+        given = {name: value for name, value in options.items() if value is not None}
         truncation = None
         if grid.is_global:
             most = grid.max_truncation
-            truncation = int(_positive("truncation", options.get("truncation", max(1, most // 4))))
+            truncation = int(_positive("truncation", given.get("truncation", max(1, most // 4))))
             if truncation >= most:
                 raise ValueError(
                     f"`exceedance`: `truncation` must be below {most}, what the grid resolves; "
                     f"got {truncation}"
                 )
-        elif "truncation" in options:
+        elif "truncation" in given:
             raise ValueError("`exceedance`: `truncation` needs a global grid; give `width` instead")
         spacing = np.radians(-np.diff(grid.latitude).mean()) * setting.radius / 1000.0
         return ExceedanceAccumulator(
             setting,
             truncation=truncation,
-            width=_positive("width", options.get("width", 8 * spacing)),
-            deviations=_positive("deviations", options.get("deviations", 2.0)),
+            width=_positive("width", given.get("width", 8 * spacing)),
+            deviations=_positive("deviations", given.get("deviations", 2.0)),
         )
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:

@@ -19,7 +19,7 @@ import numpy as np
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.files.constants import EARTH_RADIUS
 from evaluation.contract.accumulation import StepAccumulator, checked_options
-from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.contract.statistic import Need, Picture, Sample, Statistic
 from evaluation.numerics.setting import Setting
 from evaluation.numerics.spectra import effective_resolution, level_difference, ratio_of, slope
 from evaluation.numerics.spherical import wavelength
@@ -193,14 +193,13 @@ class KineticEnergies(StepAccumulator):
         return data
 
 
-class KineticEnergy:
+class KineticEnergy(Statistic):
     """See the module."""
 
     name = "kinetic_energy"
     title = "Kinetic energy"
     needs: frozenset[Need] = frozenset({"sphere", "winds"})
     of_reference = True
-    default = True
     version = 2
 
     def accumulator(self, setting: Setting) -> KineticEnergies:

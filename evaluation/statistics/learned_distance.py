@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.contract.accumulation import checked_options
+from evaluation.contract.statistic import Need, Picture, Sample, Statistic
 from evaluation.numerics.averages import windows
 from evaluation.numerics.setting import Setting
 
@@ -159,10 +160,7 @@ class DistanceSums:
     """Distances of each step, and the sum of the maps."""
 
     def __init__(self, setting: Setting):
-        if setting.options:
-            raise ValueError(
-                f"`learned_distance` has no options; got {', '.join(map(str, setting.options))}"
-            )
+        checked_options(setting, {}, "learned_distance")
         if setting.encoder is None:
             raise ValueError("`learned_distance` needs an encoder package; none was given")
         self._setting = setting
@@ -307,15 +305,12 @@ def _plain(units: str) -> str:
     return units.replace("**", "").replace("^", "").replace(" ", "").replace("/", "")
 
 
-class LearnedDistance:
+class LearnedDistance(Statistic):
     """See the module."""
 
     name = "learned_distance"
     title = "Learned distance"
     needs: frozenset[Need] = frozenset({"encoder"})
-    of_reference = False
-    default = True
-    version = 1
 
     def accumulator(self, setting: Setting) -> DistanceSums:
         """Starts to accumulate; there are no options."""

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.contract.accumulation import StepSeries, checked_options
+from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.contract.units_text import units_of
-from evaluation.numerics.averages import area_mean, row_blocks, windows
+from evaluation.numerics.averages import area_mean, row_blocks
 from evaluation.numerics.setting import REFERENCE, Setting
 
 if TYPE_CHECKING:
@@ -157,41 +157,39 @@ class TimeMoments:
         return np.concatenate([self._sums[:1], self._sums[1:] / max(self.count, 1)])
 
 
-class MomentAccumulator:
+class MomentAccumulator(StepSeries):
     """Moments of the candidate over time at each point, and over area at each step."""
 
     def __init__(self, setting: Setting):
-        self._setting = setting
-        self._windows = windows(setting)
-        self._series = StepSeries(CENTRAL, setting)
+        super().__init__(CENTRAL, setting)
         self._maps = TimeMoments()
 
     def update(self, sample: Sample) -> None:
         """Adds a time step."""
         field = sample.candidate
-        numbers = [area_moments(window.of(field), window.weights) for window in self._windows]
-        self._series.append(sample.seconds, np.stack(numbers, axis=1))
+        numbers = [area_moments(window.of(field), window.weights) for window in self.windows]
+        self.append(sample.seconds, np.stack(numbers, axis=1))
         self._maps.update(field)
 
     def merge(self, later: Self) -> None:
         """Adds what another one has seen later in time."""
-        self._series.merge(later._series)
+        super().merge(later)
         self._maps.merge(later._maps)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For `restore`."""
-        return self._series.arrays() | self._maps.arrays()
+        return super().arrays() | self._maps.arrays()
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Takes up what `arrays` returned."""
-        self._series.restore(arrays)
+        super().restore(arrays)
         self._maps.restore(arrays)
 
     def result(self) -> "xr.Dataset":
         """Numbers per step and pooled, and maps (float32)."""
-        units = units_of(self._setting)
-        dataset = self._series.dataset()
-        central = np.stack([self._series.values(name) for name in CENTRAL])
+        units = units_of(self.setting)
+        dataset = self.dataset()
+        central = np.stack([self.values(name) for name in CENTRAL])
         for name, values in zip(NAMES, standardized(central), strict=True):
             dataset[name] = (
                 ("time", "region", "channel"),
@@ -206,7 +204,7 @@ class MomentAccumulator:
                     values,
                     _attributes(name, "over area and time together", units),
                 )
-        grid = self._setting.grid
+        grid = self.setting.grid
         dataset.coords.update({"latitude": grid.latitude, "longitude": grid.longitude})
         for name, values in zip(NAMES, standardized(self._maps.central()), strict=True):
             dataset[f"{name}_map"] = (
@@ -225,20 +223,16 @@ def _attributes(name: str, over: str, units: str) -> dict[str, Any]:
     }
 
 
-class Moments:
+class Moments(Statistic):
     """See the module."""
 
     name = "moments"
     title = "Moments"
-    needs: frozenset[Need] = frozenset()
     of_reference = True
-    default = True
-    version = 1
 
     def accumulator(self, setting: Setting) -> MomentAccumulator:
         """Starts to accumulate; there are no options."""
-        if setting.options:
-            raise ValueError(f"`moments` has no options; got {', '.join(setting.options)}")
+        checked_options(setting, {}, self.name)
         return MomentAccumulator(setting)
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluation.contract.accumulation import StepAccumulator, checked_options
-from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.contract.units_text import squared_units, units_of
 from evaluation.numerics.setting import GLOBE, Setting
+from evaluation.numerics.shared import coefficients
 from evaluation.numerics.spectra import (
     WindowedSpectrum,
     effective_resolution,
@@ -185,10 +186,10 @@ class PowerSpectra(StepAccumulator):
 
 def powers(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     """S_l of candidate and reference, each (channel, degree)."""
-    power = power_per_degree(sample.modal)
+    power = power_per_degree(sample.shared(coefficients))
     if sample.candidate is sample.reference:
         return power, power
-    return power, power_per_degree(sample.reference_modal)
+    return power, power_per_degree(sample.shared(coefficients, of_reference=True))
 
 
 def checked_threshold(threshold: object) -> float:
@@ -237,14 +238,12 @@ def _window_of(setting: Setting, region: str, options: dict[str, Any]) -> Window
     )
 
 
-class PowerSpectrum:
+class PowerSpectrum(Statistic):
     """See the module."""
 
     name = "power_spectrum"
     title = "Power spectra"
-    needs: frozenset[Need] = frozenset()
     of_reference = True
-    default = True
     version = 3
 
     def accumulator(self, setting: Setting) -> PowerSpectra:

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 
 from atmodist.fields.grid import Grid
-from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
@@ -340,15 +340,11 @@ def _sums_by_stride(grid: Grid, stride: int) -> np.ndarray:
     return np.add.reduceat(grid.band_areas, np.arange(0, grid.shape[0], stride))
 
 
-class Projections:
+class Projections(Statistic):
     """See the module."""
 
     name = "projections"
     title = "Projections: Wasserstein, Fréchet, RV"
-    needs: frozenset[Need] = frozenset()
-    of_reference = False
-    default = True
-    version = 1
 
     def accumulator(self, setting: Setting) -> ProjectedPatches:
         """Starts to accumulate."""

@@ -32,9 +32,10 @@ import numpy as np
 from atmodist.fields.grid import Grid
 from atmodist.files.constants import EARTH_RADIUS
 from evaluation.contract.accumulation import StepAccumulator, checked_options
-from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.contract.units_text import squared_units, units_of
 from evaluation.numerics.setting import GLOBE, Region, Setting
+from evaluation.numerics.shared import coefficients
 from evaluation.numerics.spectra import level_difference
 from evaluation.numerics.spherical import power_per_degree
 
@@ -316,7 +317,7 @@ class Semivariograms(StepAccumulator):
         reference = gamma if same else self._of(sample.reference)
         means = {"sampled": gamma}
         if self.setting.grid.is_global:
-            power = power_per_degree(sample.modal)
+            power = power_per_degree(sample.shared(coefficients))
             means["exact"] = isotropic_semivariogram(power, self._distances, self.setting.radius)
         self.add(
             sample.seconds,
@@ -433,15 +434,12 @@ def _checked_pairs(pairs: object) -> int:
     return pairs
 
 
-class Semivariogram:
+class Semivariogram(Statistic):
     """See the module."""
 
     name = "semivariogram"
     title = "Semivariograms"
-    needs: frozenset[Need] = frozenset()
     of_reference = True
-    default = True
-    version = 1
 
     def accumulator(self, setting: Setting) -> Semivariograms:
         """Starts to accumulate; see the module for options."""

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from atmodist.fields.grid import Grid
+from evaluation.contract.accumulation import checked_options
 from evaluation.contract.cities import CITIES, Station, cities, inside, nearest_points
-from evaluation.contract.statistic import Need, Picture, Sample
+from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.contract.units_text import units_of
 from evaluation.numerics.setting import Setting
 
@@ -189,24 +190,15 @@ class StationAccumulator:
         return members
 
 
-class Stations:
+class Stations(Statistic):
     """See the module."""
 
     name = "stations"
     title = "Stations"
-    needs: frozenset[Need] = frozenset()
-    of_reference = False
-    default = True
-    version = 1
 
     def accumulator(self, setting: Setting) -> StationAccumulator:
         """Starts to accumulate; see the module for the options."""
-        unknown = set(setting.options) - {"stations"}
-        if unknown:
-            raise ValueError(
-                f"`stations` has the option `stations`; got {', '.join(sorted(unknown))}"
-            )
-        path = Path(setting.options.get("stations") or CITIES)
+        path = Path(checked_options(setting, {"stations": None}, self.name)["stations"] or CITIES)
         if not path.is_file():
             raise ValueError(f"`stations`: there is no file {path}")
         return StationAccumulator(setting, cities(path))

@@ -29,8 +29,8 @@ import numpy as np
 from atmodist.fields.grid import Grid
 from atmodist.metric.pixel_measures import SSIM_RADIUS, ssim_map
 from evaluation.contract.accumulation import StepSeries
-from evaluation.contract.statistic import Need, Picture, Sample
-from evaluation.numerics.averages import Window, area_mean, windows
+from evaluation.contract.statistic import Picture, Sample, Statistic
+from evaluation.numerics.averages import Window, area_mean
 from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
@@ -293,58 +293,42 @@ def peak_ratio(error: Any, ranges: Any) -> Any:
         return np.where(error > 0, 10 * np.log10(ranges**2 / error), np.inf)
 
 
-class StructureSums:
+class StructureSums(StepSeries):
     """Scores of each step, and the sums behind the fractions skill score."""
 
     def __init__(self, setting: Setting):
-        self._setting = setting
         self._options = Options.of(setting.options)
-        self._parts = windows(setting)
         if setting.grid.shape[0] <= 2 * SSIM_RADIUS:
             raise ValueError(
                 f"SSIM needs more than {2 * SSIM_RADIUS} rows; the grid is {setting.grid}"
             )
         num = len(self._options.quantiles), len(self._options.neighbourhoods)
-        self._sums = [
+        self._pairs = [
             [(f"difference {q} {n}", f"both {q} {n}") for n in range(num[1])] for q in range(num[0])
         ]
-        names = [name for row in self._sums for pair in row for name in pair]
-        self._series = StepSeries(("ssim", "psnr", *names), setting)
+        names = [name for row in self._pairs for pair in row for name in pair]
+        super().__init__(("ssim", "psnr", *names), setting)
 
     def update(self, sample: Sample) -> None:
         """Adds a time step."""
         happens, expected = self._events(sample)
-        grid, radius = self._setting.grid, self._setting.radius
+        grid, radius = self.setting.grid, self.setting.radius
         scores = [*self._pixels(sample)]
         sums = np.stack(
             [
-                squared_fractions(happens, expected, grid, size, radius, self._parts)
+                squared_fractions(happens, expected, grid, size, radius, self.windows)
                 for size in self._options.neighbourhoods
             ]
         )  # (neighbourhood, 2, region, channel, quantile)
         by_name = np.moveaxis(sums, -1, 0).reshape(-1, *sums.shape[2:4])
-        self._series.append(sample.seconds, np.concatenate([np.stack(scores), by_name]))
-
-    def merge(self, later: Self) -> None:
-        """Adds later steps."""
-        self._series.merge(later._series)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """For `restore`."""
-        return self._series.arrays()
-
-    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Takes up what `arrays` returned."""
-        self._series.restore(arrays)
+        self.append(sample.seconds, np.concatenate([np.stack(scores), by_name]))
 
     def result(self) -> "xr.Dataset":
         """Scores by step; `fss_by_scale` of all steps together."""
         options, dims = self._options, ("time", "region", "channel")
-        result = self._series.dataset()
+        result = self.dataset()
         middle = (len(options.neighbourhoods) - 1) // 2
-        sums = [
-            [[self._series.values(name) for name in pair] for pair in row] for row in self._sums
-        ]
+        sums = [[[self.values(name) for name in pair] for pair in row] for row in self._pairs]
         size = options.neighbourhoods[middle]
         result["fss"] = (dims, skill(*sums[0][middle]))
         result["fss"].attrs = {
@@ -355,13 +339,13 @@ class StructureSums:
             "main": 6,
             "short_name": f"FSS within {size:g} km",
         }
-        result["ssim"] = (dims, self._series.values("ssim"))
+        result["ssim"] = (dims, self.values("ssim"))
         result["ssim"].attrs = {
             "long_name": "structural similarity (SSIM)",
             "units": "1",
             "better": "higher",
         }
-        result["psnr"] = (dims, self._series.values("psnr"))
+        result["psnr"] = (dims, self.values("psnr"))
         result["psnr"].attrs = {
             "long_name": "peak signal-to-noise ratio (PSNR)",
             "units": "dB",
@@ -388,7 +372,7 @@ class StructureSums:
     def _events(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         """Where events happen in the candidate and the reference, (channel, quantile, ...)."""
         levels = np.array(self._options.quantiles)
-        rows = self._setting.grid.area_weights[:, 0]
+        rows = self.setting.grid.area_weights[:, 0]
         events: list[list[np.ndarray]] = [[], []]
         for candidate, reference in zip(sample.candidate, sample.reference, strict=True):
             if self._options.values == "magnitude":
@@ -400,17 +384,17 @@ class StructureSums:
 
     def _pixels(self, sample: Sample) -> Iterator[np.ndarray]:
         """SSIM and PSNR, each (region, channel)."""
-        periodic = self._setting.grid.is_periodic
-        shape = len(self._parts), len(self._setting.channels)
+        periodic = self.setting.grid.is_periodic
+        shape = len(self.windows), len(self.setting.channels)
         scores = np.empty((2, *shape))
-        whole = np.full(self._setting.grid.shape, np.nan)
+        whole = np.full(self.setting.grid.shape, np.nan)
         columns = slice(None) if periodic else slice(SSIM_RADIUS, -SSIM_RADIUS)
         for c, (candidate, reference) in enumerate(
             zip(sample.candidate, sample.reference, strict=True)
         ):
             whole[SSIM_RADIUS:-SSIM_RADIUS, columns] = similarity(candidate, reference, periodic)
             ranges = np.float64(reference.max()) - np.float64(reference.min())
-            for number, part in enumerate(self._parts):
+            for number, part in enumerate(self.windows):
                 difference = part.of(candidate).astype(np.float64) - part.of(reference)
                 error = area_mean(np.square(difference, out=difference), part.weights)
                 scores[1, number, c] = peak_ratio(error, ranges)
@@ -425,14 +409,11 @@ def _mean_of_known(values: np.ndarray, weights: np.ndarray) -> float:
     return float((np.where(known, values, 0.0) * weights).sum() / area) if area > 0 else np.nan
 
 
-class Structure:
+class Structure(Statistic):
     """See the module."""
 
     name = "structure"
     title = "Structure: fractions skill score, SSIM, PSNR"
-    needs: frozenset[Need] = frozenset()
-    of_reference = False
-    default = True
     version = 2
 
     def accumulator(self, setting: Setting) -> StructureSums:

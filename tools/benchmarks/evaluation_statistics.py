@@ -29,9 +29,14 @@ from atmodist.fields.grid import Grid, make_grid
 from evaluation.contract.regions import with_globe
 from evaluation.contract.statistic import Accumulator, Sample
 from evaluation.numerics.setting import Setting
+from evaluation.numerics.shared import coefficients, slopes
 from evaluation.statistics import STATISTICS
 
-SHARED = ("modal", "reference_modal", "gradient", "reference_gradient")
+SHARED = {
+    f"{function.__name__} of the {whose}": (function, whose == "reference")
+    for function in (coefficients, slopes)
+    for whose in ("candidate", "reference")
+}
 
 
 def main() -> None:
@@ -54,7 +59,8 @@ def main() -> None:
         for name in measured:
             used = time.process_time()
             if name in SHARED:
-                getattr(sample, name)
+                function, of_reference = SHARED[name]
+                sample.shared(function, of_reference=of_reference)
             else:
                 accumulators[name].update(sample)
             measured[name].append(time.process_time() - used)

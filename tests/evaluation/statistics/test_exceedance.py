@@ -114,7 +114,10 @@ def test_regional_grids_are_filtered_with_boxes():
     [
         ({"truncation": 23}, "`truncation` must be below 23"),
         ({"deviations": -1}, "`deviations` must be a positive number; got -1"),
-        ({"threshold": 1}, "has the options truncation, width, deviations; got threshold"),
+        (
+            {"threshold": 1},
+            "exceedance has no option 'threshold'; it has deviations, tr",
+        ),
     ],
 )
 def test_wrong_options_are_named(options, message):
