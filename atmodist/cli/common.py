@@ -12,7 +12,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
@@ -109,9 +111,14 @@ def run_command(
 
 
 def guarded(prog: str, action: Callable[[], str]) -> int:
-    """Runs `action`, prints what it returns; a user's mistake becomes one line and status 2."""
+    """Runs `action`, prints what it returns; a user's mistake becomes one line and status 2.
+
+    What the library warns users of (`UserWarning`) is one line on stderr as well.
+    """
     try:
-        print(action())
+        with _warnings_in_one_line(prog):
+            closing = action()
+        print(closing)
     except (ValueError, TypeError, OSError, MemoryError) as error:
         if os.environ.get("ATMODIST_DEBUG"):
             raise
@@ -131,6 +138,21 @@ def _configuration(
     settings: Namespace = parser.instantiate(parser.parse_args(parser.spell_out(argv)))
     values: dict[str, Any] = {k: v for k, v in vars(settings).items() if k != "config"}
     return config_class(**values)
+
+
+@contextmanager
+def _warnings_in_one_line(prog: str) -> Iterator[None]:
+    with warnings.catch_warnings():  # puts back what is replaced here
+        usual = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any, **options: Any) -> None:
+            if category is UserWarning:
+                print(f"{prog}: warning: {_one_line(message)}", file=sys.stderr)
+            else:
+                usual(message, category, *where, **options)
+
+        warnings.showwarning = show
+        yield
 
 
 def _one_line(error: BaseException) -> str:

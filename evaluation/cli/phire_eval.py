@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from atmodist.cli.common import command_parser, run_command
 from atmodist.files.quiet_tensorflow import load_tensorflow
+from evaluation.candidates.kinds import KINDS
 from evaluation.contract.configuration import ComparisonConfig, EvaluationConfig
 from evaluation.statistics import STATISTICS
 
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_command(parser, ComparisonConfig, words[1:], _compare)
     parser = command_parser("phire-eval", EvaluationConfig, positional="reference")
     parser.epilog = (
+        f"Candidates: {'; '.join(f'{kind.usage} ({kind.about})' for kind in KINDS.values())}. "
         f"Statistics: {', '.join(STATISTICS)}. "
         "phire-eval compare RUN RUN ... joins finished runs (phire-eval compare --help)."
     )

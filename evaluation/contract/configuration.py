@@ -1,14 +1,7 @@
 """What `phire-eval` is told: its configuration, checked, without importing anything heavy.
 
-A candidate is written `name=WHAT`, and WHAT is one of
-
-    sr.h5, sr.nc, sr.zarr           fields on the grid of the reference
-    [a.h5, b.h5], member-*.h5       an ensemble, a file for each member
-    generator:RUN                   a generator (a folder, a package, hf://user/name), on the fly
-    interpolation:bicubic           nearest, bilinear or bicubic, on the fly
-    persistence:STEPS               the reference so many time steps earlier
-
-In YAML, `candidates` maps names to the same words.
+A candidate is written `name=KIND:VALUE`, with the kinds of `evaluation.candidates.kinds`, or as one
+or several files. In YAML, `candidates` maps names to the same words.
 """
 
 import re
@@ -16,37 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from atmodist.files.constants import EARTH_RADIUS
+from evaluation.candidates.kind import FILES, Candidate, Inputs
+from evaluation.candidates.kinds import KINDS
 from evaluation.contract.regions import named_regions
 from evaluation.numerics.setting import REFERENCE, Region
-from srgan.inference.configuration import INTERPOLATIONS
 
-Kind = Literal["fields", "generator", "interpolation", "persistence"]
 MAX_MEMBERS = 1000
 LEAST_RESAMPLES = 100  # fewer hardly have a 2.5 % quantile
 _NAME = re.compile(r"\w[\w .+@()-]*")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """Fields to be judged, by the name that tables and figures show.
-
-    Attributes:
-        name: Unique within an evaluation.
-        kind: Where its fields come from.
-        value: Of "fields", files or patterns of names; else the generator, the method, or how many
-            steps.
-    """
-
-    name: str
-    kind: Kind
-    value: tuple[str, ...]
-
-    def __str__(self) -> str:
-        words = ", ".join(self.value)
-        return words if self.kind == "fields" else f"{self.kind}:{words}"
+_KIND = re.compile(r"[a-z_]{2,}")  # a single letter is a drive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +31,8 @@ class EvaluationConfig:
         metadata={"help": "Archive, NetCDF file or Zarr store of the fields taken as the truth."}
     )
     candidates: dict[str, str | list[str]] | list[str]
-    """What is judged: name=sr.h5 name=generator:RUN name=interpolation:bicubic
-    name=persistence:STEPS, or an ensemble name=member-*.h5 (quoted). Any number of them."""
+    """What is judged, any number of name=WHAT: name=sr.h5, an ensemble 'name=member-*.h5', or
+    name=KIND:VALUE. All kinds stand at the end of this help."""
     output: str = "report"
     """Folder for report.html, metrics.json, metrics.csv and NetCDF files. Run again with another
     candidate or option, it computes only what is new."""
@@ -145,7 +119,20 @@ class EvaluationConfig:
     @property
     def has_networks(self) -> bool:
         """Whether neural networks have to be run, and what runs them to be imported."""
-        return self.encoder is not None or any(c.kind == "generator" for c in self.parsed)
+        return self.encoder is not None or any(KINDS[c.kind].has_networks for c in self.parsed)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What is to be opened."""
+        return Inputs(
+            reference=self.reference,
+            candidates=self.parsed,
+            channels=None if self.channels is None else tuple(self.channels),
+            factor=self.factor,
+            low_archive=self.low_archive,
+            members=self.members,
+            seed=self.seed,
+        )
 
     @property
     def folder(self) -> Path:
@@ -197,9 +184,9 @@ def _split(word: str) -> tuple[str, str]:
     if equals and _NAME.fullmatch(name):
         return name, what
     kind, _, value = word.partition(":")
-    if kind in get_args(Kind) and value:
-        return (f"{kind} {value}" if kind == "persistence" else Path(value).name), word
-    return Path(word).stem, word
+    if kind in KINDS and value:
+        return KINDS[kind].default_name(value), word
+    return KINDS[FILES].default_name(word), word
 
 
 def _candidate(name: str, what: Any) -> Candidate:
@@ -214,24 +201,26 @@ def _candidate(name: str, what: Any) -> Candidate:
         paths = tuple(str(path) for path in what or ())
         if not paths or not all(paths):
             raise ValueError(f"candidate {name}: no files are named")
-        return Candidate(name=name, kind="fields", value=paths)
+        return Candidate(name=name, kind=FILES, value=paths)
     kind, colon, value = what.partition(":")
-    if kind not in get_args(Kind) or not colon:
-        kind, value = "fields", what
-    _check(name, kind, value)
-    return Candidate(name=name, kind=kind, value=(value,))  # type: ignore[arg-type]
-
-
-def _check(name: str, kind: str, value: str) -> None:
+    if not colon or kind not in KINDS:
+        if colon and _KIND.fullmatch(kind) and not value.startswith("//"):
+            _require_file(name, kind, what)
+        kind, value = FILES, what
     if not value:
         raise ValueError(f"candidate {name}: nothing stands after {kind!r}; see --help")
-    if kind == "interpolation" and value not in INTERPOLATIONS:
+    try:
+        KINDS[kind].check(value)
+    except ValueError as error:
+        raise ValueError(f"candidate {name}: {error}") from None
+    return Candidate(name=name, kind=kind, value=(value,))
+
+
+def _require_file(name: str, kind: str, what: str) -> None:
+    """Refuses what looks like a kind that there is not."""
+    if not Path(what).exists():
+        usages = "; ".join(KINDS[known].usage for known in KINDS)
         raise ValueError(
-            f"candidate {name}: there is no interpolation {value!r}; there are "
-            f"{', '.join(INTERPOLATIONS)}"
-        )
-    if kind == "persistence" and not (value.isdecimal() and int(value) > 0):
-        raise ValueError(
-            f"candidate {name}: persistence needs a whole number of time steps, for instance "
-            f"persistence:2; got {value!r}"
+            f"candidate {name}: there is no kind {kind!r}, and no file {what}; candidates are "
+            f"{usages}"
         )

@@ -25,6 +25,7 @@ from evaluation.running.results import (
     write_results,
 )
 from evaluation.significance.summary_numbers import Bootstrap, numbers
+from evaluation.statistics import STATISTICS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -72,6 +73,8 @@ def _join(
     for name in common:
         dataset = _together([run.outcomes[name].dataset for run in runs], renamed)
         rows += numbers(name, dataset, baseline, bootstrap)
+        if name in STATISTICS:
+            rows += STATISTICS[name].rows(dataset, seed=bootstrap.seed)
         path = write_dataset(folder / f"{name}.nc", dataset)
         outcomes[name] = Outcome(**{**_entries(first.outcomes[name]), "path": path})
     shown = _together([run.fields for run in runs], renamed, join="inner")

@@ -12,7 +12,7 @@ import numpy as np
 
 from evaluation.contract.statistic import Accumulator
 from evaluation.running.partial_sums import Parts
-from evaluation.running.work_units import Arrays, Plan, Unit
+from evaluation.running.work_units import Arrays, Unit, WorkPlan
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,7 +31,7 @@ class Tasks:
         parts: Where sums are kept.
     """
 
-    def __init__(self, plan: Plan, candidate: str, identities: dict[str, str], parts: Parts):
+    def __init__(self, plan: WorkPlan, candidate: str, identities: dict[str, str], parts: Parts):
         self.plan = plan
         self.candidate = candidate
         self.identities = identities

@@ -25,6 +25,7 @@ from evaluation.contract.statistic import Statistic
 from evaluation.numerics.setting import Region, Setting
 from evaluation.running.datasets import read_dataset
 from evaluation.significance.summary_numbers import COLUMNS, Row, flat, nested
+from evaluation.statistics import STATISTICS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,8 +78,6 @@ class Outcome:
     @property
     def statistic(self) -> Statistic:
         """What made it, and draws it."""
-        from evaluation.statistics import STATISTICS
-
         return STATISTICS[self.name]
 
 
@@ -263,8 +262,9 @@ def _loaded(folder: Path, content: dict[str, Any]) -> Results:
 
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
+    more = dict.fromkeys(column for s in STATISTICS.values() for column in s.columns)
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer = csv.DictWriter(file, (*COLUMNS, *more), restval="")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -7,6 +7,7 @@ and all candidates have: where another candidate changes these, all is new, and 
 holds the sums of one candidate and those of the units under way, however many times there are.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from atmodist.fields.time_axis import TimeAxis
 from atmodist.files.locking import locked
 from atmodist.files.outputs import digest, fingerprint, plain_config, read_json
 from atmodist.ingestion.sources import file_fingerprint
-from evaluation.candidates.candidates import Inputs, Sources, matched_times, open_sources
+from evaluation.candidates.candidates import Sources, matched_times, open_sources
 from evaluation.contract.configuration import EvaluationConfig
 from evaluation.contract.regions import with_globe
 from evaluation.contract.statistic import Statistic
@@ -38,7 +39,7 @@ from evaluation.running.results import (
     require_own,
     write_results,
 )
-from evaluation.running.work_units import Plan, compute, read_fields
+from evaluation.running.work_units import WorkPlan, compute, read_fields
 from evaluation.significance.summary_numbers import Bootstrap, numbers
 from evaluation.statistics import STATISTICS
 
@@ -50,6 +51,8 @@ def evaluate(
     config: EvaluationConfig, statistics: Mapping[str, Statistic] | None = None
 ) -> Results:
     """Judges candidates, or goes on judging them, and writes all but the report.
+
+    Warns where the common times have changed, so that nothing done before is of use.
 
     Args:
         config: What to judge, and how.
@@ -63,7 +66,7 @@ def evaluate(
     chosen = _chosen(config, statistics)
     folder = config.folder
     require_own(folder)
-    with locked(folder / LOCK, folder), open_sources(Inputs.of(config)) as sources:
+    with locked(folder / LOCK, folder), open_sources(config.inputs) as sources:
         return _Run(config, sources, chosen, statistics).run()
 
 
@@ -110,8 +113,8 @@ class _Run:
             )
         self.notes += _judged_by_means(sources, left)
         options = {name: config.options.get(name, {}) for name in left}
-        self.plan = Plan(
-            inputs=Inputs.of(config), setting=setting, seconds=seconds, statistics=left,
+        self.plan = WorkPlan(
+            inputs=config.inputs, setting=setting, seconds=seconds, statistics=left,
             options=options,
         )  # fmt: skip
         for name in left:
@@ -166,6 +169,7 @@ class _Run:
             parts = {c: task.result(name) for c, task in tasks.items() if name in task.identities}
             dataset = joined(parts, self.time.calendar)
             rows += numbers(name, dataset, baseline, bootstrap)
+            rows += statistic.rows(dataset, seed=bootstrap.seed)
             outcomes[name] = Outcome(
                 name=name, title=statistic.title, version=statistic.version,
                 options=dict(self.plan.options[name]),
@@ -225,9 +229,11 @@ class _Run:
         ours, theirs = plain_config(self.common), before.get("identity", {})
         if [key for key in ours if ours[key] != theirs.get(key)] == ["times"]:
             times = TimeAxis(np.array(before["times"]["seconds"]), before["times"]["calendar"])
-            tqdm.write(
+            warnings.warn(
                 f"the common times changed from {_span(times)} to {_span(self.time)}: everything "
-                "is computed anew"
+                "is computed anew",
+                UserWarning,
+                stacklevel=4,
             )
 
     def _members(self, candidate: str) -> int:

@@ -18,7 +18,8 @@ import numpy as np
 
 from atmodist.files.outputs import digest, plain_config
 from atmodist.files.workers import worker_pool
-from evaluation.candidates.candidates import Inputs, Sources, open_sources
+from evaluation.candidates.candidates import Sources, open_sources
+from evaluation.candidates.kind import Inputs
 from evaluation.contract.configuration import EvaluationConfig
 from evaluation.contract.statistic import Accumulator, Sample, Statistic
 from evaluation.numerics.setting import REFERENCE, Setting
@@ -34,7 +35,7 @@ Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class WorkPlan:
     """All that a unit of work depends on; pickles.
 
     Attributes:
@@ -74,7 +75,7 @@ class Unit:
 
 
 def compute(
-    plan: Plan, units: Sequence[Unit], config: EvaluationConfig, sources: Sources
+    plan: WorkPlan, units: Sequence[Unit], config: EvaluationConfig, sources: Sources
 ) -> Iterator[tuple[Unit, dict[str, Arrays]]]:
     """Computes units in this process, in several, or on a cluster.
 
@@ -97,7 +98,7 @@ def compute(
             yield unit, compute_unit(plan, unit, sources)
 
 
-def compute_unit(plan: Plan, unit: Unit, sources: Sources) -> dict[str, Arrays]:
+def compute_unit(plan: WorkPlan, unit: Unit, sources: Sources) -> dict[str, Arrays]:
     """Reads the fields of a block and hands them to all its statistics."""
     sums = {name: plan.accumulator(name) for name in unit.names}
     for second in map(int, plan.blocks[unit.block]):
@@ -125,7 +126,7 @@ def read_fields(
 
 
 def _in_order(
-    plan: Plan, units: Sequence[Unit], submit: Callable[..., Any], workers: int
+    plan: WorkPlan, units: Sequence[Unit], submit: Callable[..., Any], workers: int
 ) -> Iterator[tuple[Unit, dict[str, Arrays]]]:
     """Keeps workers busy; results wait for those before them, so few are ever under way."""
     left = deque(units)
@@ -149,7 +150,7 @@ class _Opened(threading.local):
 _opened = _Opened()
 
 
-def _work(plan: Plan, unit: Unit) -> dict[str, Arrays]:
+def _work(plan: WorkPlan, unit: Unit) -> dict[str, Arrays]:
     key = digest(plain_config(plan.inputs))
     if _opened.key != key:
         if _opened.key:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluation.numerics.setting import REFERENCE
-from evaluation.significance.station_tests import station_tests, ten_percent_rule
+from evaluation.significance.station_tests import ten_percent_rule
 from evaluation.significance.uncertainty import Difference, apart, difference, loss, mean_of_known
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ COLUMNS = (
     "difference", "difference_low", "difference_high",
     "baseline", "baseline_difference", "baseline_low", "baseline_high", "baseline_p",
     "verdict", "ten_percent",
-    "stations", "stations_better", "stations_equal", "stations_worse", "sign_flip_p",
 )  # fmt: skip
-SURE = 0.05  # adjusted p-values below it are told as a verdict
 INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}  # in JSON
 VERDICTS = {-1: "better", 0: "equal", 1: "worse"}
 
@@ -83,8 +81,6 @@ def numbers(name: str, dataset: "xr.Dataset", baseline: str, bootstrap: Bootstra
             about = {"statistic": name, "variable": str(variable), **attributes}
             about["long_name"] = about["long_name"] or str(variable).replace("_", " ")
             rows += [{**about, **row} for row in _of_variable(array, baseline, bootstrap)]
-    if "station_wasserstein" in dataset and dataset.sizes["station"]:
-        rows += _of_stations(name, dataset, bootstrap.seed)
     return rows
 
 
@@ -186,45 +182,10 @@ def _against(
     return row
 
 
-def _of_stations(name: str, dataset: "xr.Dataset", seed: int) -> list[Row]:
-    """Each pair of candidates over stations; `baseline` is the other one of the pair.
-
-    The value is the mean difference of distances; `baseline_p` is of Wilcoxon's signed rank test
-    and `sign_flip_p` of the sign-flip test, both adjusted for all pairs, channels and boxes. The
-    verdict is by the former, and counts are by the 10 % rule.
-    """
-    units = str(dataset["station_wasserstein"].attrs.get("units", ""))
-    rows: list[Row] = []
-    for test in station_tests(dataset, seed=seed):
-        told = _known(test["mean"])
-        sure = test["wilcoxon_adjusted"] < SURE
-        rows.append(
-            {
-                "statistic": name,
-                "variable": f"paired_{test['box']}",
-                "units": units,
-                "long_name": f"paired difference over cities, boxes of {test['box']} points",
-                "better": "lower",
-                "candidate": test["a"],
-                "channel": test["channel"],
-                "value": told,
-                "baseline": test["b"],
-                "baseline_difference": told,
-                "baseline_p": _known(test["wilcoxon_adjusted"]),
-                "verdict": VERDICTS[int(np.sign(test["median"])) if sure else 0],
-                "stations": test["num_stations"],
-                "stations_better": test["better"],
-                "stations_equal": test["equal"],
-                "stations_worse": test["worse"],
-                "sign_flip_p": _known(test["permutation_adjusted"]),
-            }
-        )  # fmt: skip
-    return sorted(rows, key=lambda row: str(row["variable"]))  # as `flat` gives them back
-
-
 def _mean(values: np.ndarray) -> float | None:
-    return _known(mean_of_known(values))
+    return known(mean_of_known(values))
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
+    """A number as rows hold it: None where it is NaN."""
     return None if math.isnan(value) else value

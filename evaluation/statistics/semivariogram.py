@@ -82,7 +82,7 @@ def _one_minus_legendre(angles: tuple[float, ...], truncation: int) -> np.ndarra
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs:
+class PointPairs:
     """Pairs of points of a grid.
 
     Attributes:
@@ -105,7 +105,7 @@ def draw_pairs(
     *,
     direction: Direction = "any",
     radius: float = EARTH_RADIUS,
-) -> Pairs:
+) -> PointPairs:
     """Draws pairs a lag apart within a window of a grid; see the module.
 
     Args:
@@ -128,10 +128,10 @@ def draw_pairs(
             order = np.argsort(found[0], kind="stable")  # neighbours in memory come together
             first[index], second[index] = found[0][order], found[1][order]
             distance[index] = found[2].mean() * radius / 1000
-    return Pairs(first=first, second=second, distance=distance)
+    return PointPairs(first=first, second=second, distance=distance)
 
 
-def sampled_semivariogram(field: np.ndarray, pairs: Pairs) -> np.ndarray:
+def sampled_semivariogram(field: np.ndarray, pairs: PointPairs) -> np.ndarray:
     """½ mean (f(x) - f(y))² over pairs of points.
 
     Args:
@@ -268,7 +268,7 @@ def _shared_pairs(
     seed: tuple[int, ...],
     direction: Direction,
     radius: float,
-) -> Pairs:
+) -> PointPairs:
     grid = Grid(np.frombuffer(latitude), np.frombuffer(longitude))
     window = Setting(grid=grid, channels=(), regions={"": region}).window("")
     return draw_pairs(

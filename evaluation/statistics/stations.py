@@ -13,7 +13,7 @@ Options:
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -23,12 +23,15 @@ from evaluation.contract.cities import CITIES, Station, cities, inside, nearest_
 from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.contract.units_text import units_of
 from evaluation.numerics.setting import Setting
+from evaluation.significance.station_tests import station_tests
+from evaluation.significance.summary_numbers import VERDICTS, Row, known
 
 if TYPE_CHECKING:
     import xarray as xr
 
 MAIN = {"main": 7, "short_name": "distance at cities (W1)"}
 BOXES = ("1x1", "2x2", "3x3")
+SURE = 0.05  # adjusted p-values below it are told as a verdict
 
 
 def series_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -190,11 +193,37 @@ class StationAccumulator:
         return members
 
 
+def _row(test: Mapping[str, Any], units: str) -> Row:
+    """A test as a row of tables."""
+    told = known(test["mean"])
+    sure = test["wilcoxon_adjusted"] < SURE
+    return {
+        "statistic": "stations",
+        "variable": f"paired_{test['box']}",
+        "units": units,
+        "long_name": f"paired difference over cities, boxes of {test['box']} points",
+        "better": "lower",
+        "candidate": test["a"],
+        "channel": test["channel"],
+        "value": told,
+        "baseline": test["b"],
+        "baseline_difference": told,
+        "baseline_p": known(test["wilcoxon_adjusted"]),
+        "verdict": VERDICTS[int(np.sign(test["median"])) if sure else 0],
+        "stations": test["num_stations"],
+        "stations_better": test["better"],
+        "stations_equal": test["equal"],
+        "stations_worse": test["worse"],
+        "sign_flip_p": known(test["permutation_adjusted"]),
+    }
+
+
 class Stations(Statistic):
     """See the module."""
 
     name = "stations"
     title = "Stations"
+    columns = ("stations", "stations_better", "stations_equal", "stations_worse", "sign_flip_p")
 
     def accumulator(self, setting: Setting) -> StationAccumulator:
         """Starts to accumulate; see the module for the options."""
@@ -202,6 +231,19 @@ class Stations(Statistic):
         if not path.is_file():
             raise ValueError(f"`stations`: there is no file {path}")
         return StationAccumulator(setting, cities(path))
+
+    def rows(self, result: "xr.Dataset", *, seed: int) -> list[Row]:
+        """Each pair of candidates over stations; `baseline` is the other one of the pair.
+
+        The value is the mean difference of distances; `baseline_p` is of Wilcoxon's signed rank
+        test and `sign_flip_p` of the sign-flip test, both adjusted for all pairs, channels and
+        boxes. The verdict is by the former, and counts are by the 10 % rule.
+        """
+        if not result.sizes["station"]:
+            return []
+        units = str(result["station_wasserstein"].attrs.get("units", ""))
+        rows = [_row(test, units) for test in station_tests(result, seed=seed)]
+        return sorted(rows, key=lambda row: str(row["variable"]))  # by variable, as in tables
 
     def draw(self, result: "xr.Dataset") -> Iterator[Picture]:
         """Box plots over stations, maps, and how pairs of candidates compare."""
@@ -212,7 +254,6 @@ class Stations(Statistic):
             station_verdicts,
             telling_tests,
         )
-        from evaluation.significance.station_tests import station_tests
 
         if not result.sizes["station"]:
             return

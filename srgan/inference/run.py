@@ -5,15 +5,13 @@ order by the archive's writer, so that a run which was killed goes on after what
 """
 
 import shlex
-import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from atmodist.fields.archive import Archive, Channel, channel_names, check_finite, named_channels
@@ -24,7 +22,7 @@ from atmodist.fields.time_axis import TimeAxis
 from atmodist.files.outputs import fingerprint, manifest_path, write_manifest
 from atmodist.ingestion.sources import file_fingerprint
 from srgan.inference.configuration import INTERPOLATIONS, InferConfig
-from srgan.restoration.degradation import coarse_grid
+from srgan.restoration.coarse import CoarseFields
 from srgan.restoration.geometry import Refinement
 from srgan.restoration.restoration import Restoration
 
@@ -70,34 +68,12 @@ class InferSummary:
         return f"{text}\nNext: {self.next_command}"
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Coarse fields, however they come to be.
-
-    Attributes:
-        series: The fields of the input.
-        refinement: The grids.
-        restoration: What will refine them.
-        is_degraded: Whether fields of the input are averaged over blocks first.
-    """
-
-    series: FieldSeries
-    refinement: Refinement
-    restoration: Restoration
-    is_degraded: bool
-
-    def read(self, step: int) -> np.ndarray:
-        """Reads the coarse field of a step: (channel, latitude, longitude), physical units."""
-        field = self.series.read(step)
-        check_finite(field, self.series.channels, self.series.times[step], self.series.path)
-        return self.restoration.degraded(field, self.refinement.high) if self.is_degraded else field
-
-
 def super_resolve(config: InferConfig) -> InferSummary:
     """Makes archives of fine fields, or goes on making them after having been killed.
 
     Where they are there already, made from the same input with the same settings, nothing is done.
-    A manifest is written beside each, `<full name of the archive>.manifest.json`.
+    A manifest is written beside each, `<full name of the archive>.manifest.json`. Warns, before the
+    work begins, if a generator was trained for other fields.
 
     Raises:
         FileNotFoundError: If the input or the generator is missing.
@@ -111,11 +87,13 @@ def super_resolve(config: InferConfig) -> InferSummary:
     restoration = _restoration(config)
     if config.members > 1 and not restoration.is_stochastic:
         raise ValueError(f"{config.generator} is not stochastic: all members would be the same")
-    notes: list[str] = []
-    with _opened(config, restoration, notes) as source:
-        time = source.series.time
+    assert restoration.channels is not None  # noqa: S101  for the type checker
+    labels = named_channels(restoration.channels, restoration.units)
+    with open_series(config.input, labels) as series:
+        coarse = _coarse(config, restoration, series)
+        time = series.time
         steps = time.select(config.start, config.end)
-        channels = _output_channels(source.series, restoration)
+        channels = _output_channels(series, restoration)
         identity = _identity(config, restoration)
         with ExitStack() as stack:
             writers = [
@@ -123,7 +101,7 @@ def super_resolve(config: InferConfig) -> InferSummary:
                     ArchiveWriter(
                         path,
                         channels=channels,
-                        grid=source.refinement.high,
+                        grid=coarse.refinement.high,
                         calendar=time.calendar,
                         compression=config.compression,
                         identity={**identity, "member": member},
@@ -135,7 +113,7 @@ def super_resolve(config: InferConfig) -> InferSummary:
             ]
             resumed = sum(len(writer.written) for writer in writers)
             recorded = [writer.existed and writer.is_recorded for writer in writers]
-            _write(writers, source, restoration, steps, config.seed)
+            _write(writers, series, coarse, steps, config.seed)
         inputs = {} if all(recorded) else _inputs(config)
         for member, (writer, is_recorded) in enumerate(zip(writers, recorded, strict=True)):
             if not is_recorded:
@@ -152,20 +130,20 @@ def super_resolve(config: InferConfig) -> InferSummary:
                     channels=[channel.name for channel in channels],
                     steps=len(steps),
                     factor=restoration.factor,
-                    alignment=source.refinement.alignment,
-                    low_grid=str(source.refinement.low),
-                    high_grid=str(source.refinement.high),
-                    notes=notes,
+                    alignment=coarse.refinement.alignment,
+                    low_grid=str(coarse.refinement.low),
+                    high_grid=str(coarse.refinement.high),
+                    notes=coarse.concerns,
                 )
         chosen = TimeAxis(time.seconds[steps.start : steps.stop], time.calendar)
         existed = all(writer.existed for writer in writers)
         return InferSummary(
             outputs,
             chosen,
-            source.refinement,
+            coarse.refinement,
             existed,
             resumed,
-            (*notes, *_discarded(writers)),
+            (*coarse.concerns, *_discarded(writers)),
             _next_command(config),
         )
 
@@ -180,13 +158,13 @@ def _next_command(config: InferConfig) -> str:
 
 def _write(
     writers: Sequence[ArchiveWriter],
-    source: _Source,
-    restoration: Restoration,
+    series: FieldSeries,
+    coarse: CoarseFields,
     steps: range,
     seed: int,
 ) -> None:
     """Makes what is not yet written, step by step, all members of each."""
-    seconds = source.series.time.seconds
+    seconds = series.time.seconds
     done = [set(writer.written.tolist()) for writer in writers]
     left = sum(int(seconds[step]) not in written for step in steps for written in done)
     total = len(steps) * len(writers)
@@ -198,39 +176,29 @@ def _write(
             members = [m for m, written in enumerate(done) if second not in written]
             if not members:
                 continue
-            low = source.read(step)
+            field = series.read(step)
+            check_finite(field, series.channels, series.times[step], series.path)
+            low = coarse.of(field)
             for member in members:
-                high = restoration.field(
-                    low, source.refinement, seed=seed, member=member, step=step
+                high = coarse.restoration.field(
+                    low, coarse.refinement, seed=seed, member=member, step=step
                 )
                 writers[member].append(second, high)
                 progress.update()
 
 
-@contextmanager
-def _opened(config: InferConfig, restoration: Restoration, notes: list[str]) -> Iterator[_Source]:
-    assert restoration.channels is not None  # noqa: S101  for the type checker
-    labels = named_channels(restoration.channels, restoration.units)
-    with open_series(config.input, labels) as series:
-        grid, high = series.grid, _grid_like(config.like)
-        low = grid
-        if config.degrade:
-            if restoration.is_paired:
-                raise ValueError(
-                    f"{config.generator} was trained with pairs of archives, not with the block "
-                    "means that --degrade makes: give it fields of such a low-resolution archive"
-                )
-            try:
-                low, high = coarse_grid(grid, restoration.factor), grid
-            except ValueError as error:
-                raise ValueError(f"{config.input}: {error}") from None
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            refinement = restoration.refinement(low, high)
-        for warning in caught:
-            notes.append(str(warning.message))
-            print(f"{COMMAND}: warning: {warning.message}", file=sys.stderr)
-        yield _Source(series, refinement, restoration, config.degrade)
+def _coarse(config: InferConfig, restoration: Restoration, series: FieldSeries) -> CoarseFields:
+    if config.degrade:
+        instead = "give it fields of such a low-resolution archive, without --degrade"
+        try:
+            coarse = CoarseFields.means(restoration, series.grid, instead)
+        except ValueError as error:
+            raise ValueError(f"{config.input}: {error}") from None
+    else:
+        coarse = CoarseFields.read(restoration, series.grid, _grid_like(config.like))
+    for concern in coarse.concerns:
+        warnings.warn(concern, UserWarning, stacklevel=3)
+    return coarse
 
 
 def _restoration(config: InferConfig) -> Restoration:

@@ -8,6 +8,7 @@ import numpy as np
 from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.synthetic import generate_archive
+from evaluation.contract.statistic import Statistic
 
 CALLS = "ATMODIST_TEST_CALLS"  # names a file to which every update writes, from any process
 
@@ -113,16 +114,16 @@ class MemberSpread(MeanMap):
         self.count += 1
 
 
-class MadeUp:
+class MadeUp(Statistic):
     """A statistic made of an accumulator."""
 
     def __init__(self, name, accumulator, needs=(), of_reference=True, default=True):
         self.name, self.title, self.version = name, name.replace("_", " "), 1
         self.needs, self.of_reference, self.default = frozenset(needs), of_reference, default
-        self.accumulator = accumulator
+        self._accumulator = accumulator
 
-    def draw(self, result):
-        yield from ()
+    def accumulator(self, setting):
+        return self._accumulator(setting)
 
 
 STATISTICS = {

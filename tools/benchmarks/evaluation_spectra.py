@@ -126,7 +126,7 @@ def _spectrum(grid: Grid) -> np.ndarray:
     return _kept("spectrum", lambda: np.ones((2, grid.max_truncation + 1)))
 
 
-def _pairs(grid: Grid, num: int) -> semivariogram.Pairs:
+def _pairs(grid: Grid, num: int) -> semivariogram.PointPairs:
     window = np.arange(grid.shape[0]), np.arange(grid.shape[1])
     return _kept(num, lambda: semivariogram.draw_pairs(grid, window, LAGS, num, [0]))
 

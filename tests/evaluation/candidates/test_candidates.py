@@ -4,8 +4,9 @@ import pytest
 from atmodist.fields.archive import VORTICITY, Archive
 from atmodist.fields.archive_writer import ArchiveWriter
 from atmodist.fields.grid import make_grid
-from evaluation.candidates.candidates import Inputs, matched_times, open_sources
-from evaluation.candidates.sources import common_times
+from evaluation.candidates.candidates import matched_times, open_sources
+from evaluation.candidates.fields import common_times
+from evaluation.candidates.kind import Inputs
 from evaluation.contract.configuration import parse_candidates
 from srgan.inference.run import super_resolve
 from tests.evaluation.made_up import changed_archive, made_archive
@@ -227,12 +228,12 @@ def test_generators_run_on_the_fly(tmp_path):
         assert np.abs(members[0] - members[1]).max() > 0
         again, _ = sources.read("noisy", second)
         np.testing.assert_array_equal(again, members.mean(0, dtype=np.float64).astype(np.float32))
-        assert sources.candidates["bicubic"].restoration.factor == 2
+        assert sources.candidates["bicubic"].coarse.restoration.factor == 2
         source = sources.candidates["plain"]
         low = made.degraded(sources.reference.read(second), grid)
         assert low.shape == (2, 8, 16)
         assert source.identity["restoration"]
-        expected = source.restoration.field(low, source.refinement)
+        expected = source.coarse.restoration.field(low, source.coarse.refinement)
         np.testing.assert_allclose(field, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 

@@ -1,7 +1,7 @@
 import pytest
 
+from evaluation.candidates.kind import Candidate
 from evaluation.contract.configuration import (
-    Candidate,
     ComparisonConfig,
     EvaluationConfig,
     parse_candidates,

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.testing import assert_allclose
 from scipy import stats
 
@@ -111,7 +112,7 @@ def test_grids_without_cities_give_nothing(tmp_path):
     assert not list(STATISTIC.draw(joined({"x": result})))
     with pytest.raises(ValueError, match="there is no file"):
         STATISTIC.accumulator(setting(stations=tmp_path / "none.csv"))
-    with pytest.raises(ValueError, match="option `stations`; got town"):
+    with pytest.raises(ValueError, match="no option 'town'"):
         STATISTIC.accumulator(setting(town="x"))
 
 
@@ -126,3 +127,49 @@ def test_it_draws_and_tests_pairs(common, fields, soft):
     assert tests["soft", "same"]["wilcoxon_adjusted"] < 1e-6
     assert tests["same", "twin"]["equal"] == 152
     assert tests["same", "twin"]["permutation_adjusted"] == 1
+
+
+def result_of(**distances):
+    values = np.array([[[d]] for d in distances.values()])  # (candidate, box, channel, station)
+    return xr.Dataset(
+        {
+            "station_wasserstein": (
+                ("candidate", "box", "channel", "station"),
+                values,
+                {"units": "m"},
+            )
+        },
+        coords={"candidate": list(distances), "box": ["1x1"], "channel": ["x"]},
+    )
+
+
+def test_pairs_of_candidates_over_stations_are_told_with_both_rules():
+    far = np.linspace(1.0, 2.0, 20)
+    near = far * np.where(np.arange(20) < 15, 0.5, 0.99)
+    (row,) = STATISTIC.rows(result_of(near=near, far=far), seed=0)
+    assert (row["candidate"], row["baseline"], row["verdict"]) == ("near", "far", "better")
+    assert (row["stations_better"], row["stations_equal"], row["stations_worse"]) == (15, 5, 0)
+    assert row["baseline_p"] < 0.05
+    assert row["sign_flip_p"] < 0.05
+    assert row["baseline_difference"] == row["value"] < 0
+    (row,) = STATISTIC.rows(result_of(far=far, near=near), seed=0)
+    assert row["verdict"] == "worse"
+
+
+def test_equal_distances_at_stations_are_called_equal():
+    same = np.linspace(1.0, 2.0, 20)
+    (row,) = STATISTIC.rows(result_of(a=same, b=same), seed=0)
+    assert (row["verdict"], row["baseline_p"], row["stations_equal"]) == ("equal", 1.0, 20)
+
+
+def test_p_values_over_stations_are_adjusted_for_all_pairs():
+    rng = np.random.default_rng(0)
+    distances = {
+        name: rng.gamma(2.0, size=20) + shift
+        for name, shift in zip("abc", (0, 1, 0.5), strict=True)
+    }
+    one = STATISTIC.rows(result_of(a=distances["a"], b=distances["b"]), seed=0)
+    of_all = STATISTIC.rows(result_of(**distances), seed=0)
+    for name in ("baseline_p", "sign_flip_p"):
+        assert of_all[0][name] > one[0][name]
+    assert one[0]["baseline_p"] != one[0]["sign_flip_p"]

@@ -191,6 +191,7 @@ def test_the_output_can_have_the_grid_of_an_archive(folder):
         assert_array_equal(made.read(0), back.read(0))
 
 
+@pytest.mark.filterwarnings("default::UserWarning")  # the command shows them
 def test_an_unusual_spacing_is_one_line_on_stderr(folder, capsys):
     run = made_run(folder / "run", spacing_degrees=(1.0, 1.0))
     assert infer(run, "low.h5") == 0
@@ -215,7 +216,10 @@ def test_an_unusual_spacing_is_one_line_on_stderr(folder, capsys):
         (["RUN", "low.h5", "--like", "high.h5"], "the low-resolution grid has 12 x 24 points"),
         (["nearest", "high.h5", "--factor", "5", "--degrade"], "48 columns around the globe"),
         (["nearest", "high.h5", "--factor", "48", "--degrade"], "a single row or column"),
-        (["PAIRED", "high.h5", "--degrade"], "trained with pairs of archives, not with the block"),
+        (
+            ["PAIRED", "high.h5", "--degrade"],
+            "trained with pairs of archives, not with block means",
+        ),
         (["RUN", "high.h5"], 'rows of the fine grid ("shared")'),
         (["RUN", "other.h5"], "other.h5 lacks vorticity; it has divergence"),
         (["RUN", "broken.h5"], "1 of 288 values of divergence at 1970-01-01T03:00:00 are missing"),
