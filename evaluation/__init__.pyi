@@ -1,3 +1,4 @@
+from . import scores as scores
 from .contract.configuration import ComparisonConfig, EvaluationConfig
 from .running.comparison import compare
 from .running.results import Results, load_results
@@ -10,4 +11,5 @@ __all__ = [
     "compare",
     "evaluate",
     "load_results",
+    "scores",
 ]

@@ -66,7 +66,7 @@ def recognised(x: Any, channels: Sequence[Channel]) -> LabelledFields:
 
     array = _from_dataset(x, channels) if isinstance(x, xr.Dataset) else x
     array = _with_channels(array, channels)
-    rows, columns = (_dimension(array, axis) for axis in ("latitude", "longitude"))
+    rows, columns = (axis_dimension(array, axis) for axis in ("latitude", "longitude"))
     try:
         orientation = Orientation(array[rows].values, array[columns].values)
         orientation.grid  # noqa: B018  raises if these are no coordinates
@@ -252,7 +252,12 @@ def _canonical(units: str) -> str:
     return re.sub(r"1?/([a-z]+)(\d*)", lambda m: f"{m[1]}-{m[2] or 1}", text)
 
 
-def _dimension(array: Any, axis: str) -> Hashable:
+def axis_dimension(array: Any, axis: str) -> Hashable:
+    """The dimension that is an axis, "latitude" or "longitude", by its attributes or name.
+
+    Raises:
+        ValueError: If there is none, or more than one.
+    """
     names, units = _AXES[axis]
     found = []
     for dim in array.dims:

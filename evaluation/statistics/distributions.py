@@ -29,6 +29,7 @@ from evaluation.numerics.gradients import cell_window
 from evaluation.numerics.histograms import Histogram, wasserstein, wasserstein_bound
 from evaluation.numerics.setting import Setting
 from evaluation.numerics.shared import slopes
+from evaluation.scores.distributions import histogram_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -138,12 +139,10 @@ class DistributionAccumulator(StepSeries):
         for quantity, (field, aim, parts) in enumerate(fields):
             for region, channel in np.ndindex(*self._places):
                 part = parts[region]
-                own = Histogram()
-                own.update(part.of(field[channel]), part.weights)
+                own = histogram_of(part.of(field[channel]), part.weights)
                 self._histograms[OWN, quantity, region, channel].merge(own)
                 if aim is not field:
-                    other = Histogram()
-                    other.update(part.of(aim[channel]), part.weights)
+                    other = histogram_of(part.of(aim[channel]), part.weights)
                     distances[quantity, region, channel] = wasserstein(own, other)
                     own = other
                 self._histograms[AIM, quantity, region, channel].merge(own)

@@ -1,19 +1,7 @@
 """How good an ensemble is as a probability: CRPS, spread against skill, ranks.
 
-With the M members x_i, sorted x_(1) ≤ ... ≤ x_(M), and the reference y at a point,
-
-    CRPS      = 1/M Σ_i |x_i - y| - 1/(2 M²)       Σ_i Σ_j |x_i - x_j|,
-    fair CRPS = 1/M Σ_i |x_i - y| - 1/(2 M (M-1)) Σ_i Σ_j |x_i - x_j|     (Ferro, 2014),
-
-where ½ Σ_i Σ_j |x_i - x_j| = Σ_i (2i - M - 1) x_(i). The first is ∫ (F(x) - 1[x ≥ y])² dx for the
-step function F of the members, and the absolute error for one member; the second is, on average,
-what an endless ensemble of such members would have, so that ensembles of different sizes compare.
-One member has no fair CRPS (NaN).
-
-    spread² = (1 + 1/M) ⟨1/(M-1) Σ_i (x_i - x̄)²⟩,    skill² = ⟨(x̄ - y)²⟩
-
-are equal on average where the reference is one more draw like the members (Fortin et al., 2014);
-the ratio of spread to skill below one says that the ensemble is too sure. ⟨⟩ is the mean over the
+Formulas are in `evaluation.scores.ensembles`. The ratio of spread to skill below one says that the
+ensemble is too sure. ⟨⟩ is the mean over the
 area, and for the ratio over time. Ranks are how many members lie below the reference, with ties
 broken by lots that `Setting.seed` and the time decide; all M + 1 are equally frequent where the
 ensemble is reliable. Their frequencies are shares of the area.
@@ -29,63 +17,18 @@ from evaluation.contract.statistic import Need, Picture, Sample, Statistic
 from evaluation.contract.units_text import units_of
 from evaluation.numerics.averages import area_mean, row_blocks
 from evaluation.numerics.setting import Setting
+from evaluation.scores.ensembles import (
+    crps_of_ordered,
+    member_variance,
+    ranks,
+    spread_of_variance,
+    spread_skill,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
 
 NAMES = ("crps", "fair_crps", "variance", "squared_error")
-
-
-def crps(members: np.ndarray, reference: np.ndarray, *, fair: bool = False) -> np.ndarray:
-    """Continuous ranked probability score; see the module.
-
-    Args:
-        members: (member, ...), in units u.
-        reference: (...).
-        fair: Whether to correct for the number of members.
-
-    Returns:
-        (...) in u, float64.
-    """
-    return _scores(np.sort(members, axis=0).astype(np.float64), reference)[int(fair)]
-
-
-def _scores(ordered: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """CRPS and fair CRPS of members in order."""
-    count = len(ordered)
-    error = np.abs(ordered - reference).mean(axis=0)
-    factors = 2.0 * np.arange(1, count + 1) - count - 1
-    apart = np.tensordot(factors, ordered, axes=1) / count
-    fair = error - apart / (count - 1) if count > 1 else np.full_like(error, np.nan)
-    return error - apart / count, fair
-
-
-def ranks(members: np.ndarray, reference: np.ndarray, lots: np.ndarray) -> np.ndarray:
-    """How many members lie below the reference, where those equal to it lie below by lot.
-
-    Args:
-        members: (member, ...).
-        reference: (...).
-        lots: Uniform in 0 ≤ x < 1, (...).
-
-    Returns:
-        (...), integers from 0 to the number of members.
-    """
-    below = (members < reference).sum(axis=0)
-    equal = (members == reference).sum(axis=0)
-    return below + (lots * (equal + 1)).astype(np.int64)
-
-
-def spread_skill(variance: np.ndarray, squared_error: np.ndarray, count: int) -> np.ndarray:
-    """Spread over skill; see the module.
-
-    Args:
-        variance: Mean unbiased variance of the members, u².
-        squared_error: Mean squared error of their mean, u².
-        count: Number of members.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.sqrt((1 + 1 / count) * variance / squared_error)
 
 
 class EnsembleSums(StepSeries):
@@ -141,7 +84,6 @@ class EnsembleSums(StepSeries):
         steps = ("time", "region", "channel")
         count = 0 if self._ranks is None else self._ranks.shape[-1] - 1
         values = {name: self.values(name) for name in NAMES}
-        factor = 1 + 1 / max(count, 1)
         described = {
             "crps": (values["crps"], "continuous ranked probability score", "lower"),
             "fair_crps": (
@@ -149,7 +91,11 @@ class EnsembleSums(StepSeries):
                 "continuous ranked probability score, fair to any number of members",
                 "lower",
             ),
-            "spread": (np.sqrt(factor * values["variance"]), "spread of the members", None),
+            "spread": (
+                spread_of_variance(values["variance"], count),
+                "spread of the members",
+                None,
+            ),
             "skill": (np.sqrt(values["squared_error"]), "error of the mean of members", "lower"),
         }
         for name, (numbers, long_name, better) in described.items():
@@ -196,12 +142,11 @@ def _maps(
     """What is averaged, (name, latitude, longitude), and the ranks, in blocks of rows."""
     maps = np.empty((len(NAMES), *reference.shape))
     places = np.empty(reference.shape, np.int64)
-    count = len(members)
     for rows in row_blocks(*reference.shape):
         ordered = np.sort(members[:, rows], axis=0).astype(np.float64)
         truth = reference[rows].astype(np.float64)
-        maps[0, rows], maps[1, rows] = _scores(ordered, truth)
-        maps[2, rows] = ordered.var(axis=0, ddof=1) if count > 1 else np.nan
+        maps[0, rows], maps[1, rows] = crps_of_ordered(ordered, truth)
+        maps[2, rows] = member_variance(ordered)
         maps[3, rows] = (ordered.mean(axis=0) - truth) ** 2
         places[rows] = ranks(members[:, rows], reference[rows], rng.random(truth.shape))
     return maps, places

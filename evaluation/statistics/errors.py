@@ -18,10 +18,11 @@ import numpy as np
 from evaluation.contract.accumulation import StepSeries, checked_options
 from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.contract.units_text import squared_units, units_of
-from evaluation.numerics.averages import area_mean, row_blocks
+from evaluation.numerics.averages import area_mean
 from evaluation.numerics.gradients import cell_window
 from evaluation.numerics.setting import Setting
 from evaluation.numerics.shared import slopes
+from evaluation.scores.errors import area_errors
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,45 +47,6 @@ LONG_NAMES = {
     "total_variation": "total variation (mean absolute gradient)",
     "total_variation_difference": "absolute difference of total variation",
 }
-
-
-def area_errors(
-    candidate: np.ndarray, reference: np.ndarray, weights: np.ndarray
-) -> dict[str, np.ndarray]:
-    """MSE, RMSE, MAE, bias and correlation over the area.
-
-    Args:
-        candidate: (channel, latitude, longitude), in units u.
-        reference: The same.
-        weights: (latitude, 1), with sum one over all points.
-
-    Returns:
-        By name, each of shape (channel,) in float64; u² for "mse", 1 for "correlation", u else. The
-        correlation with what does not vary is NaN.
-    """
-    mean_c, mean_r = area_mean(candidate, weights), area_mean(reference, weights)
-    channels, num_rows, num_columns = candidate.shape
-    rows = np.empty((6, channels, num_rows))
-    for block in row_blocks(num_rows, num_columns):
-        c = candidate[:, block] - mean_c[:, None, None]
-        r = reference[:, block] - mean_r[:, None, None]
-        rows[0, :, block] = np.einsum("crl,crl->cr", c, c)
-        rows[1, :, block] = np.einsum("crl,crl->cr", r, r)
-        rows[2, :, block] = np.einsum("crl,crl->cr", c, r)
-        error = np.subtract(candidate[:, block], reference[:, block], dtype=np.float64)
-        rows[3, :, block] = np.einsum("crl,crl->cr", error, error)
-        rows[4, :, block] = error.sum(axis=-1)
-        rows[5, :, block] = np.abs(error, out=error).sum(axis=-1)
-    variance_c, variance_r, covariance, mse, bias, mae = rows @ weights[:, 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = covariance / (np.sqrt(variance_c) * np.sqrt(variance_r))
-    return {
-        "mse": mse,
-        "rmse": np.sqrt(mse),
-        "mae": mae,
-        "bias": bias,
-        "correlation": np.clip(correlation, -1.0, 1.0),
-    }
 
 
 class ErrorAccumulator(StepSeries):

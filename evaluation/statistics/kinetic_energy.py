@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
-from atmodist.files.constants import EARTH_RADIUS
 from evaluation.contract.accumulation import StepAccumulator, checked_options
 from evaluation.contract.statistic import Need, Picture, Sample, Statistic
 from evaluation.numerics.setting import Setting
 from evaluation.numerics.spectra import effective_resolution, level_difference, ratio_of, slope
 from evaluation.numerics.spherical import wavelength
+from evaluation.scores.spectra import energy_per_degree
 from evaluation.statistics.power_spectrum import checked_slope, checked_threshold, powers
 
 if TYPE_CHECKING:
@@ -30,24 +30,6 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"threshold": 0.5, "slope": None}
 PARTS = ("total", "rotational", "divergent")
-
-
-def energy_spectrum(power: np.ndarray, radius: float = EARTH_RADIUS) -> np.ndarray:
-    """E_l = a² / (2 l(l+1)) S_l of vorticity, or of divergence; zero for l = 0.
-
-    Summed over l and both, it is the area mean of (u² + v²) / 2.
-
-    Args:
-        power: S_l in s⁻², (..., degree) from l = 0.
-        radius: a, in m.
-
-    Returns:
-        (..., degree) in m² s⁻².
-    """
-    degree = np.arange(power.shape[-1], dtype=np.float64)
-    factor = radius**2 / (2 * np.maximum(degree * (degree + 1), 1.0))
-    factor[0] = 0.0
-    return power * factor
 
 
 def wind_channels(channels: Sequence[Channel]) -> tuple[int, int]:
@@ -103,7 +85,7 @@ class KineticEnergies(StepAccumulator):
 
     def _parts(self, power: np.ndarray) -> np.ndarray:
         """(part, degree) in the order of `PARTS`."""
-        rotational, divergent = energy_spectrum(power[self._channels], self.setting.radius)
+        rotational, divergent = energy_per_degree(power[self._channels], self.setting.radius)
         return np.stack([rotational + divergent, rotational, divergent])
 
     def result(self) -> "xr.Dataset":

@@ -32,6 +32,7 @@ from evaluation.numerics.spectra import (
     small_scale_level,
 )
 from evaluation.numerics.spherical import power_per_degree, wavelength
+from evaluation.scores.spectra import resolved_wavelength
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,10 +84,8 @@ class PowerSpectra(StepAccumulator):
             power, reference = power[..., 1 : len(scale) + 1], reference[..., 1 : len(scale) + 1]
             scalars["level_difference"][index] = level_difference(power, reference)
             scalars["small_scale_level"][index] = small_scale_level(power, reference)
-            ratio = ratio_of(power, reference)
-            # interpolated in the wavenumber, of which ratios are smooth functions
-            scalars["effective_wavelength"][index] = 1 / effective_resolution(
-                ratio, 1 / scale, self._threshold, **median
+            scalars["effective_wavelength"][index] = resolved_wavelength(
+                power, reference, scale, self._threshold, **median
             )
         self.add(sample.seconds, means, scalars)
 

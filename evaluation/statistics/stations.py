@@ -23,6 +23,7 @@ from evaluation.contract.cities import CITIES, Station, cities, inside, nearest_
 from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.contract.units_text import units_of
 from evaluation.numerics.setting import Setting
+from evaluation.scores.distributions import sample_distance
 from evaluation.significance.station_tests import station_tests
 from evaluation.significance.summary_numbers import VERDICTS, Row, known
 
@@ -32,22 +33,6 @@ if TYPE_CHECKING:
 MAIN = {"main": 7, "short_name": "distance at cities (W1)"}
 BOXES = ("1x1", "2x2", "3x3")
 SURE = 0.05  # adjusted p-values below it are told as a verdict
-
-
-def series_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """W1 between samples of equal size, along the first axis.
-
-    Args:
-        a: (sample, ...), in units u.
-        b: The same.
-
-    Returns:
-        (...), in u, float64.
-    """
-    if a.shape != b.shape:
-        raise ValueError(f"`a` and `b` must have one shape; got {a.shape} and {b.shape}")
-    difference = np.subtract(np.sort(a, axis=0), np.sort(b, axis=0), dtype=np.float64)
-    return np.abs(difference).mean(axis=0)
 
 
 def box_points(
@@ -142,7 +127,7 @@ class StationAccumulator:
                 # (time, 2, channel, station, points) with the points pooled into time
                 part = np.moveaxis(steps[:, :, :, station, self._places[box]], -1, 1)
                 part = part.reshape(-1, *part.shape[2:])
-                distances[number] = series_distance(part[:, 0], part[:, 1])
+                distances[number] = sample_distance(part[:, 0], part[:, 1])
             deviation = steps[:, 1].std(axis=(0, -1), dtype=np.float64)
         u = units_of(setting)
         attributes = {"long_name": "Wasserstein-1 distance to the reference's series", "units": u}

@@ -29,6 +29,13 @@ from evaluation.contract.statistic import Sample
 from evaluation.numerics import spherical
 from evaluation.numerics.setting import GLOBE, Region, Setting
 from evaluation.numerics.spherical import analysis, degrees, power_per_degree
+from evaluation.scores.semivariogram import (
+    PointPairs,
+    draw_pairs,
+    isotropic_semivariogram,
+    sampled_semivariogram,
+)
+from evaluation.scores.spectra import energy_per_degree
 from evaluation.statistics import kinetic_energy, power_spectrum, semivariogram
 
 LAGS = np.array([50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0])  # km
@@ -81,15 +88,9 @@ def cases(field: np.ndarray, grid: Grid) -> dict[str, Callable[[], object]]:
         "transform of both channels": lambda: analysis(field, grid),
         "transform, without ducc0": lambda: _without_ducc0(field, grid),
         "energy spectrum": lambda: _energy(field, grid),
-        "exact semivariogram of a spectrum": lambda: semivariogram.isotropic_semivariogram(
-            _spectrum(grid), LAGS
-        ),
-        "semivariogram, 300 pairs": lambda: semivariogram.sampled_semivariogram(
-            field, _pairs(grid, LOOPED)
-        ),
-        "semivariogram, 100000 pairs": lambda: semivariogram.sampled_semivariogram(
-            field, _pairs(grid, MANY)
-        ),
+        "exact semivariogram of a spectrum": lambda: isotropic_semivariogram(_spectrum(grid), LAGS),
+        "semivariogram, 300 pairs": lambda: sampled_semivariogram(field, _pairs(grid, LOOPED)),
+        "semivariogram, 100000 pairs": lambda: sampled_semivariogram(field, _pairs(grid, MANY)),
         "all three statistics, globe": lambda: _statistics(field, grid, {GLOBE: None}),
         "all three, globe and a region": lambda: _statistics(
             field, grid, {GLOBE: None, "europe": REGION}
@@ -100,7 +101,7 @@ def cases(field: np.ndarray, grid: Grid) -> dict[str, Callable[[], object]]:
 
 
 def _energy(field: np.ndarray, grid: Grid) -> np.ndarray:
-    return kinetic_energy.energy_spectrum(power_per_degree(analysis(field, grid))).sum(axis=0)
+    return energy_per_degree(power_per_degree(analysis(field, grid))).sum(axis=0)
 
 
 def _without_ducc0(field: np.ndarray, grid: Grid) -> np.ndarray:
@@ -126,9 +127,9 @@ def _spectrum(grid: Grid) -> np.ndarray:
     return _kept("spectrum", lambda: np.ones((2, grid.max_truncation + 1)))
 
 
-def _pairs(grid: Grid, num: int) -> semivariogram.PointPairs:
+def _pairs(grid: Grid, num: int) -> PointPairs:
     window = np.arange(grid.shape[0]), np.arange(grid.shape[1])
-    return _kept(num, lambda: semivariogram.draw_pairs(grid, window, LAGS, num, [0]))
+    return _kept(num, lambda: draw_pairs(grid, window, LAGS, num, [0]))
 
 
 def _statistics(field: np.ndarray, grid: Grid, regions: dict[str, Region | None]) -> None:

@@ -15,7 +15,8 @@ from evaluation.numerics.spherical import (
     random_modal,
     synthesis,
 )
-from evaluation.statistics.kinetic_energy import STATISTIC, energy_spectrum, wind_channels
+from evaluation.scores.spectra import energy_per_degree
+from evaluation.statistics.kinetic_energy import STATISTIC, wind_channels
 
 GRIDS = {
     "n x 2n": make_grid("driscoll-healy", 32),
@@ -62,7 +63,7 @@ def test_solid_body_rotation_has_a_third_of_the_square_of_its_speed_in_degree_on
     vorticity = (2 * speed / EARTH_RADIUS) * (
         np.sin(phi) * np.cos(tilt) - np.cos(phi) * np.cos(lam) * np.sin(tilt)
     )
-    energy = energy_spectrum(power_per_degree(analysis(vorticity, grid)))
+    energy = energy_per_degree(power_per_degree(analysis(vorticity, grid)))
     assert_allclose(energy[1], speed**2 / 3, rtol=1e-12)
     assert np.delete(energy, 1).max() < 1e-24 * speed**2
 
@@ -101,7 +102,7 @@ def test_total_is_the_area_mean_of_half_the_square_of_any_wind():
 
 def test_radius_and_mean_of_vorticity():
     power = np.array([5.0, 1.0, 1.0])
-    assert_allclose(energy_spectrum(power, 2.0), [0.0, 1.0, 1 / 3])
+    assert_allclose(energy_per_degree(power, 2.0), [0.0, 1.0, 1 / 3])
 
 
 def test_blur_loses_energy_and_resolution_and_the_same_is_perfect():

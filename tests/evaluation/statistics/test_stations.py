@@ -8,7 +8,7 @@ from atmodist.fields.grid import Grid, make_grid
 from evaluation.contract.cities import cities, unit_vectors
 from evaluation.contract.statistic import Sample
 from evaluation.significance.station_tests import station_tests
-from evaluation.statistics.stations import BOXES, STATISTIC, box_points, series_distance
+from evaluation.statistics.stations import BOXES, STATISTIC, box_points
 from tests.evaluation.fields import accumulate, blurred, in_parts, joined, random_fields, setting
 
 
@@ -25,14 +25,6 @@ def fields(common):
 @pytest.fixture(scope="module")
 def soft(common, fields):
     return accumulate(STATISTIC, common, blurred(fields), fields).result()
-
-
-def test_distance_is_scipys():
-    a, b = np.random.default_rng(0).normal(size=(2, 40, 7)).astype(np.float32)
-    expected = [stats.wasserstein_distance(a[:, i], b[:, i]) for i in range(7)]
-    assert_allclose(series_distance(a, b), expected, rtol=1e-6)
-    with pytest.raises(ValueError, match="one shape"):
-        series_distance(a, b[1:])
 
 
 @pytest.mark.parametrize("west", [-180.0, 0.0])

@@ -5,19 +5,9 @@ from scipy.ndimage import gaussian_filter
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
-from atmodist.metric.pixel_measures import ssim
 from evaluation.contract.statistic import Sample
-from evaluation.numerics.averages import windows
 from evaluation.numerics.setting import GLOBE, Region, Setting
-from evaluation.statistics.structure import (
-    STATISTIC,
-    area_quantiles,
-    fraction_rows,
-    half_widths,
-    similarity,
-    skill,
-    squared_fractions,
-)
+from evaluation.statistics.structure import STATISTIC
 
 GRID = make_grid("regular", 33, 64)
 FLAT = Grid(np.linspace(1, -1, 21), np.linspace(10, 12, 21))  # nearly flat: 0.1 degrees each way
@@ -51,92 +41,12 @@ def accumulated(candidates, references, its=None, first=0):
     return sums
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_quantiles_are_those_of_sorted_values_and_areas(dtype):
-    field = (np.random.default_rng(1).normal(size=GRID.shape) ** 3).astype(dtype)
-    field[5, 7] = 1e6  # one spike must not spoil the histogram
-    weights = np.broadcast_to(GRID.area_weights, GRID.shape).ravel()
-    order = np.argsort(field.ravel())
-    covered = np.cumsum(weights[order])
-    levels = np.array([0.05, 0.5, 0.9, 0.99])
-    expected = field.ravel()[order][np.searchsorted(covered, levels * covered[-1])]
-    assert_array_equal(area_quantiles(field, GRID.area_weights[:, 0], levels), expected)
-
-
-def test_quantile_of_a_constant_field_is_the_constant():
-    found = area_quantiles(np.full(GRID.shape, 2.0), GRID.area_weights[:, 0], np.array([0.5]))
-    assert_array_equal(found, [2.0])
-
-
-@pytest.mark.parametrize("grid", [GRID, make_grid("driscoll-healy", 16), FLAT])
-@pytest.mark.parametrize("size", [0.0, 50.0, 2000.0, 60000.0])
-def test_fractions_agree_with_their_definition_at_every_point(grid, size):
-    events = np.random.default_rng(2).random(grid.shape) < 0.3
-    found = np.stack([row for _, row in fraction_rows(events, grid, size, RADIUS)])
-    angle = np.degrees(size * 1000 / RADIUS) / 2 * (1 + 1e-9)
-    spacing = np.diff(grid.longitude)[0]
-    for row, latitude in enumerate(grid.latitude):
-        rows = np.abs(grid.latitude - latitude) <= angle
-        reach = angle / max(np.cos(np.radians(latitude)), 1e-12)
-        for column in range(0, grid.shape[1], 5):
-            steps = np.abs(np.arange(grid.shape[1]) - column)
-            if grid.is_periodic:
-                steps = np.minimum(steps, grid.shape[1] - steps)
-            inside = np.outer(rows, steps * spacing <= reach)
-            areas = grid.band_areas[:, None] * inside
-            expected = (areas * events).sum() / areas.sum()
-            assert_allclose(found[row, column], expected, rtol=1e-10, atol=1e-12)
-
-
-def test_neighbourhoods_of_no_size_are_points_and_huge_ones_the_whole_sphere():
-    rows, columns = half_widths(GRID, 0.0, RADIUS)
-    assert_array_equal(rows[:, 1] - rows[:, 0], 1)
-    assert_array_equal(columns, 0)
-    rows, columns = half_widths(GRID, 50_000.0, RADIUS)
-    assert_array_equal(rows, [[0, 33]] * 33)
-    assert_array_equal(columns, 32)
-
-
-@pytest.mark.parametrize(("shift", "size"), [(1, 5), (3, 5), (4, 5), (5, 5), (9, 5)])
-def test_score_of_a_displaced_line_is_the_overlap_of_neighbourhoods(shift, size):
-    # Neighbourhoods of n points see a line of one point n times: FSS = 1 - shift / n until 0.
-    candidate, reference = np.zeros((2, *FLAT.shape), bool)
-    reference[:, 5], candidate[:, 5 + shift] = True, True
-    part = windows(setting(FLAT))
-    sums = squared_fractions(candidate, reference, FLAT, (size - 1 + 0.5) * STEP, RADIUS, part)
-    assert_allclose(skill(*sums), max(0.0, 1 - shift / size), atol=1e-6)
-
-
 def test_score_over_the_date_line_is_that_of_rolled_fields():
     (a,), (b,) = made(number=1), made(number=1, seed=1)
     its = [accumulated([np.roll(a, k, -1)], [np.roll(b, k, -1)]).result() for k in (0, 11)]
     for name in ("fss", "ssim", "psnr"):
         assert_allclose(its[0][name][0, 0], its[1][name][0, 0], rtol=1e-6)
     assert_allclose(its[0].fss_by_scale[:, :, 0], its[1].fss_by_scale[:, :, 0], rtol=1e-9)
-
-
-def test_random_events_score_their_frequency_at_points():
-    # Independent events of frequency p: <(F_f - F_r)^2> = 2 p (1 - p), <F^2> = p each; FSS = p.
-    grid = make_grid("gauss", 96)
-    rng = np.random.default_rng(3)
-    candidate, reference = rng.random((2, *grid.shape)) < 0.3
-    sums = squared_fractions(candidate, reference, grid, 0.0, RADIUS, windows(setting(grid)))
-    assert_allclose(skill(*sums), 0.3, atol=0.02)  # 18432 points: three standard errors
-
-
-def test_score_of_large_neighbourhoods_hardly_depends_on_the_step_of_their_centres(monkeypatch):
-    grid = make_grid("driscoll-healy", 96)  # 1.9 degrees: ten rows in 2000 km
-    rng = np.random.default_rng(4)
-    waves = np.sin(np.radians(5 * grid.longitude)) * np.cos(np.radians(grid.latitude))[:, None]
-    candidate, reference = waves + 0.5 * rng.standard_normal((2, *grid.shape)) > 0.6
-    sums = []
-    for centres in (4, 1000):
-        monkeypatch.setattr("evaluation.statistics.structure.CENTRES", centres)
-        parts = windows(setting(grid))
-        sums.append(squared_fractions(candidate, reference, grid, 2000.0, RADIUS, parts))
-    assert (sums[0] != sums[1]).any()
-    assert_allclose(*sums, rtol=0.03)  # both are means over the area
-    assert_allclose(skill(*sums[0]), skill(*sums[1]), rtol=0, atol=2e-3)
 
 
 def test_identical_fields_are_perfect():
@@ -173,16 +83,6 @@ def test_strong_events_are_of_either_sign_and_large_ones_are_not():
     ]
     assert_array_equal(signs[0].fss, 1.0)
     assert float(signs[1].fss.max()) < 0.6
-
-
-def test_ssim_is_that_of_patches_in_blocks_of_rows():
-    grid = make_grid("gauss", 96)
-    a, b = np.random.default_rng(4).normal(size=(2, *grid.shape)).astype(np.float32)
-    rows = np.full((1, 96), 1 / 96)
-    b.flat[0], b.flat[1] = 2 * a.max(), 2 * a.min()  # the range of the pair is that of b
-    expected = ssim(a[None, ..., None], b[None, ..., None], rows)[0]
-    assert_allclose(similarity(a, b, periodic=False).mean(), expected, rtol=1e-6)
-    assert similarity(a, b, periodic=True).shape == (86, 192)
 
 
 def test_ssim_and_psnr_do_not_depend_on_units():
