@@ -115,3 +115,15 @@ def test_constant_fields_have_a_distribution(common):
 def test_it_draws(common, fields, soft):
     own = accumulate(STATISTIC, common, fields, fields).result()
     assert len(list(STATISTIC.draw(joined({"reference": own, "soft": soft})))) == 6
+
+
+def test_densities_are_the_candidates_in_bins_of_the_reference(common, fields):
+    fields = fields * np.float32(1e5)
+    own = accumulate(STATISTIC, common, fields, fields).result()
+    result = accumulate(STATISTIC, common, fields + np.float32(0.5), fields).result()
+    assert_allclose(result["quantile"], own["quantile"] + 0.5, rtol=1e-3, atol=1e-3)
+    assert_allclose(result.edges, own.edges, rtol=1e-12)
+    assert_allclose(result.axis, own.axis, rtol=1e-12)
+    doubled = accumulate(STATISTIC, common, 2 * fields, fields).result()
+    assert_allclose(doubled.gradient_quantile, 2 * own.gradient_quantile, rtol=1e-3)
+    assert_allclose(doubled.gradient_edges, own.gradient_edges, rtol=1e-12)

@@ -137,3 +137,11 @@ def test_pictures_are_drawn():
     joined = xr.concat(results, xr.Variable("candidate", ["four", "seven"]), join="outer")
     names = [picture.name for picture in STATISTIC.draw(joined)]
     assert names == [f"{k}_{c}" for c in ("divergence", "vorticity") for k in ("crps", "ranks")]
+
+
+def test_ranks_are_how_many_members_lie_below_the_reference():
+    members, reference = drawn(count=4)
+    below = accumulated(members - np.float32(100), reference).result()
+    assert_allclose(below.rank_histogram.sel(rank=4), 1.0, rtol=1e-12)
+    above = accumulated(members + np.float32(100), reference).result()
+    assert_allclose(above.rank_histogram.sel(rank=0), 1.0, rtol=1e-12)

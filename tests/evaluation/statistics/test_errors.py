@@ -55,3 +55,13 @@ def test_it_draws(common, fields):
         for name, x in (("reference", fields), ("soft", blurred(fields)))
     }
     assert len(list(STATISTIC.draw(joined(results)))) == 6
+
+
+def test_bias_is_candidate_minus_reference_and_variation_is_the_candidates(common, fields):
+    fields = fields * np.float32(1e5)
+    own = accumulate(STATISTIC, common, fields, fields).result()
+    result = accumulate(STATISTIC, common, 3 * fields + np.float32(0.5), fields).result()
+    mean = (fields.astype(float) * common.grid.area_weights).sum((-2, -1))
+    assert_allclose(result.bias.sel(region="globe"), 2 * mean + 0.5, rtol=1e-5)
+    assert_allclose(result.total_variation, 3 * own.total_variation, rtol=1e-5)
+    assert_allclose(result.total_variation_difference, 2 * own.total_variation, rtol=1e-5)

@@ -123,3 +123,13 @@ def test_regional_grids_are_filtered_with_boxes():
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         STATISTIC.accumulator(setting(make_grid("gauss", 24), **options))
+
+
+def test_the_candidate_is_held_against_the_threshold_of_the_reference(common, fields):
+    own = accumulate(STATISTIC, common, fields, fields).result()
+    tenfold = accumulate(STATISTIC, common, 10 * fields, fields).result()
+    tenth = accumulate(STATISTIC, common, fields / 10, fields).result()
+    assert (own.exceedance > 0).all()
+    assert (tenfold.exceedance > 5 * own.exceedance).all()
+    assert (tenth.exceedance == 0).all()
+    assert (tenth.exceedance_map == 0).all()

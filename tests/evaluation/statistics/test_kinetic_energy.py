@@ -158,3 +158,19 @@ def test_numbers_say_what_they_are_and_pictures_can_be_drawn(tmp_path):
         "kinetic_energy_divergent",
     ]
     pictures[0].figure.savefig(tmp_path / "a.png", dpi=40)
+
+
+def test_energy_and_its_loss_are_the_candidates():
+    grid = GRIDS["gauss"]
+    field = np.random.default_rng(0).normal(size=(2, 2, *grid.shape))
+    own, half = (energies(k * field, field, grid) for k in (1.0, 0.5))
+    assert_allclose(half.energy_spectrum, own.energy_spectrum / 4, rtol=1e-9)
+    assert_allclose(half.energy_ratio[:, 1:], 1 / 4, rtol=1e-9)
+    for part in ("total", "rotational", "divergent"):
+        assert_allclose(half[f"{part}_energy"], own[f"{part}_energy"] / 4, rtol=1e-9)
+    assert (half.energy_effective_wavelength > 10 * own.energy_effective_wavelength).all()
+    assert half.energy_effective_degree < 2
+    # vorticity is the rotational part, whichever channel it is
+    turning = energies(field * np.array([0.0, 1.0])[:, None, None], field, grid)
+    assert_allclose(turning.divergent_energy, 0, atol=1e-30)
+    assert_allclose(turning.rotational_energy, own.rotational_energy, rtol=1e-9)

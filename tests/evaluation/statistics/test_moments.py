@@ -82,3 +82,11 @@ def test_it_draws_and_has_no_options(common, fields):
     assert len({picture.name for picture in pictures}) == len(pictures) == 8
     with pytest.raises(ValueError, match="no options; got colour"):
         STATISTIC.accumulator(setting(colour="red"))
+
+
+def test_moments_are_those_of_the_candidate(common, fields):
+    fields = fields * np.float32(1e5)
+    own = accumulate(STATISTIC, common, fields, fields).result()
+    result = accumulate(STATISTIC, common, fields + np.float32(0.5), fields).result()
+    for name in ("mean", "mean_map"):
+        assert_allclose(result[name], own[name] + 0.5, rtol=1e-5, atol=1e-6, err_msg=name)

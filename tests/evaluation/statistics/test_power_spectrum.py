@@ -171,3 +171,19 @@ def test_pictures_can_be_drawn_even_of_nothing(truth, tmp_path):
         "power_spectrum_pacific_vorticity",
     ]
     pictures[1].figure.savefig(tmp_path / "a.png", dpi=40)
+
+
+def test_power_and_its_loss_are_the_candidates(truth):
+    own, half, twice = (accumulated(k * truth, truth, setting()).result() for k in (1.0, 0.5, 2.0))
+    assert_allclose(half.power_spectrum, own.power_spectrum / 4, rtol=1e-9)
+    assert_allclose(half.total_power, own.total_power / 4, rtol=1e-9)
+    assert_allclose(half.power_ratio, 1 / 4, rtol=1e-9)
+    assert_allclose(half.window_spectrum, own.window_spectrum / 4, rtol=1e-9)
+    levels = half.small_scale_level.sel(region=[GLOBE, "pacific"])
+    assert_allclose(levels, 10 * np.log10(1 / 4), rtol=1e-9)
+    # all is lost, from the largest scale on; of a candidate with twice the amplitude nothing is
+    assert (half.effective_degree < 2).all()
+    assert (twice.effective_degree == own.effective_degree).all()
+    for region, shortening in ((GLOBE, 40), ("pacific", 2)):
+        lost, kept = (x.effective_wavelength.sel(region=region) for x in (half, twice))
+        assert (lost > shortening * kept).all()

@@ -222,3 +222,14 @@ def test_pictures_are_drawn():
     results = [accumulated(x, fields).result() for x in (fields, 0.5 * fields)]
     joined = xr.concat(results, xr.Variable("candidate", ["same", "half"]))
     assert [picture.name for picture in STATISTIC.draw(joined)] == ["projections"]
+
+
+def test_distances_are_relative_to_the_spread_of_the_reference():
+    fields = np.random.default_rng(0).normal(size=(4, 2, *GRID.shape)).astype(np.float32)
+    fields = fields - fields.mean((-2, -1), keepdims=True)
+    result = accumulated(2 * fields, fields, setting()).result()
+    # normal samples with twice the deviation: √tr(4Σ + Σ - 2·2Σ) = s, beside that of the means
+    assert_allclose(result.frechet_random, 1.0, rtol=0.1)
+    exchanged = accumulated(fields, 2 * fields, setting()).result()
+    assert_allclose(exchanged.frechet_random, result.frechet_random / 2, rtol=1e-6)
+    assert_allclose(exchanged.wasserstein_random, result.wasserstein_random / 2, rtol=1e-6)

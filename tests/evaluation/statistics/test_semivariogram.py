@@ -162,3 +162,11 @@ def test_numbers_say_what_they_are_and_pictures_can_be_drawn(tmp_path):
         pictures = list(STATISTIC.draw(result))
     assert len({picture.name for picture in pictures}) == 4
     pictures[0].figure.savefig(tmp_path / "a.png", dpi=40)
+
+
+def test_semivariograms_are_the_candidates():
+    field = np.random.default_rng(6).normal(size=(2, 2, *GRID.shape))
+    shared = setting(pairs=500)
+    own, half = (accumulated(k * field, field, shared).result() for k in (1.0, 0.5))
+    assert_allclose(half.semivariogram, own.semivariogram / 4, rtol=1e-9)
+    assert_allclose(half.exact_semivariogram, own.exact_semivariogram / 4, rtol=1e-9)

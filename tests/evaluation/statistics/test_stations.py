@@ -165,3 +165,9 @@ def test_p_values_over_stations_are_adjusted_for_all_pairs():
     for name in ("baseline_p", "sign_flip_p"):
         assert of_all[0][name] > one[0][name]
     assert one[0]["baseline_p"] != one[0]["sign_flip_p"]
+
+
+def test_deviations_are_those_of_the_reference(common, fields):
+    own = accumulate(STATISTIC, common, fields, fields).result()
+    result = accumulate(STATISTIC, common, 3 * fields, fields).result()
+    assert_allclose(result.station_deviation, own.station_deviation, rtol=1e-12)

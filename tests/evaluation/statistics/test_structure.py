@@ -5,8 +5,10 @@ from scipy.ndimage import gaussian_filter
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
+from atmodist.metric.pixel_measures import SSIM_RADIUS
 from evaluation.contract.statistic import Sample
 from evaluation.numerics.setting import GLOBE, Region, Setting
+from evaluation.scores.structure import area_quantiles, similarity
 from evaluation.statistics.structure import STATISTIC
 
 GRID = make_grid("regular", 33, 64)
@@ -132,3 +134,26 @@ def test_pictures_are_drawn():
     joined = xr.concat(results, xr.Variable("candidate", ["same", "half"]))
     pictures = list(STATISTIC.draw(joined))
     assert [picture.name for picture in pictures] == ["fss_divergence", "fss_vorticity"]
+
+
+def test_events_and_peaks_are_those_of_the_reference():
+    (field,) = made(number=1).astype(np.float64)
+    its = setting(quantiles=[0.9], neighbourhoods=[0.0])
+    result = accumulated([3 * field], [field], its).result()
+    weights = GRID.area_weights
+    for channel in range(2):
+        x = field[channel]
+        error = (4 * x**2 * weights).sum()
+        assert_allclose(result.psnr[0, 0, channel], 10 * np.log10(np.ptp(x) ** 2 / error))
+        threshold = area_quantiles(np.abs(x), weights[:, 0], np.array([0.9]))
+        share, common = (((k * np.abs(x) > threshold) * weights).sum() for k in (3, 1))
+        # at points, events of the reference are among the candidate's: FSS = 2 common / (sum)
+        assert_allclose(result.fss[0, 0, channel], 2 * common / (share + common), rtol=1e-9)
+    ssims = [accumulated([a], [b], its).result().ssim for a, b in ((3 * field, field),) * 2]
+    exchanged = accumulated([field], [3 * field], its).result().ssim
+    assert_array_equal(*ssims)
+    expected = [similarity(3 * x, x, True) for x in field]
+    weights = weights[SSIM_RADIUS:-SSIM_RADIUS]
+    means = [(m * weights).sum() / weights.sum() / GRID.shape[1] for m in expected]
+    assert_allclose(ssims[0][0, 0], means, rtol=1e-9)
+    assert (np.abs(exchanged - ssims[0]) > 1e-6).all()  # so that it matters who is who
