@@ -125,6 +125,7 @@ def test_only_what_is_new_is_computed(files, tmp_path, calls):
     assert not (out / "mean_square.nc").exists()
 
 
+@pytest.mark.filterwarnings("ignore:the common times changed")
 def test_parts_that_are_of_no_use_are_removed(files, tmp_path, calls):
     out = tmp_path / "out"
 
