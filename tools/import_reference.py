@@ -322,9 +322,15 @@ def _require_alike(ours: Node, theirs: Node, graph: Graph) -> list[str]:
             inputs = list(before.inputs)
     for name, wanted, default in _settings(ours):
         value = _plain(config.get(name, default))
-        if value != wanted:
+        if value != wanted and not _is_rounded(value, wanted):
             raise ValueError(f"{theirs.name} has {name}={value!r}, where ours has {wanted!r}")
     return inputs
+
+
+def _is_rounded(value: Any, wanted: Any) -> bool:
+    """Whether a number is another one that went through float32, as Keras 2 wrote some."""
+    numbers = isinstance(value, float) and isinstance(wanted, float)
+    return numbers and np.float32(value) == np.float32(wanted)
 
 
 def _settings(node: Node) -> list[tuple[str, Any, Any]]:

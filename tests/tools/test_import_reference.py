@@ -42,13 +42,24 @@ def reference_model():
     for stage, filters in enumerate((16, 32, 64, 128)):
         for block in range(6):
             stride = 2 if stage and not block else 1
-            shortcut = conv(x, filters, 1, stride) if x.shape[-1] != filters else x
+            if x.shape[-1] != filters:
+                shortcut = conv(x, filters, 1, stride)
+            else:  # the reference implementation writes identities as pooling of single points
+                shortcut = layers.MaxPooling2D(1, 1, name=f"block{stage + 1}_{block + 1}_identity")(
+                    x
+                )
             y = layers.Activation("relu")(normalized(conv(x, filters, 3, stride)))
             y = normalized(conv(y, filters, 3))
             x = layers.Activation("relu")(layers.Add()([y, shortcut]))
-    model = keras.Model(inputs, x)
+    return with_statistics(keras.Model(inputs, x))
+
+
+def with_statistics(model):
+    """Batch statistics and scales that are not those of a fresh network."""
+    from keras import layers
+
     rng = np.random.default_rng(0)
-    for layer in model.layers:  # statistics and scales that are not those of a fresh network
+    for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             count = layer.gamma.shape[0]
             layer.set_weights(
@@ -60,6 +71,30 @@ def reference_model():
                 ]
             )
     return model
+
+
+def model_of(content):
+    """The network that a JSON of Keras 2 describes, layer for layer, in plain Keras."""
+    import keras
+    from keras import layers
+
+    kept = {
+        "Conv2D": ("filters", "kernel_size", "strides", "padding", "use_bias", "activation"),
+        "BatchNormalization": ("momentum", "epsilon", "center", "scale"),
+        "Activation": ("activation",),
+        "MaxPooling2D": ("pool_size", "strides", "padding"),
+        "Add": (),
+    }
+    outputs = {}
+    for entry in content["config"]["layers"]:
+        kind, name, config = entry["class_name"], entry["name"], entry["config"]
+        if kind == "InputLayer":
+            outputs[name] = start = keras.Input(config["batch_input_shape"][1:])
+            continue
+        layer = getattr(layers, kind)(name=name, **{key: config[key] for key in kept[kind]})
+        sources = [outputs[link[0]] for link in entry["inbound_nodes"][0]]
+        outputs[name] = layer(sources if len(sources) > 1 else sources[0])
+    return with_statistics(keras.Model(start, outputs[content["config"]["output_layers"][0][0]]))
 
 
 def legacy_json(model):
@@ -89,13 +124,17 @@ def legacy_json(model):
     return json.loads(json.dumps({"class_name": "Functional", "config": config, "backend": "tf"}))
 
 
-def write_legacy_weights(model, path):
-    """/layer/layer/kernel:0, with the names in attributes of bytes."""
+def write_legacy_weights(model, path, root="/"):
+    """/layer/layer/kernel:0, with the names in attributes of bytes.
+
+    A model that is saved whole has its weights in the group "model_weights".
+    """
     with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
-        file.attrs["backend"] = b"tensorflow"
+        root = file.require_group(root)
+        root.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        root.attrs["backend"] = b"tensorflow"
         for layer in model.layers:
-            group = file.create_group(layer.name)
+            group = root.create_group(layer.name)
             names = [f"{layer.name}/{weight.name}:0" for weight in layer.weights]
             group.attrs["weight_names"] = [name.encode() for name in names]
             for name, weight in zip(names, layer.weights, strict=True):
@@ -135,6 +174,52 @@ def test_the_imported_encoder_gives_the_same_features(tool, model, files):
     assert list(ours) == ["stage1", "stage2", "stage3", "stage4"]
     assert_allclose(ours["stage4"], theirs, atol=1e-5 * np.abs(theirs).max(), rtol=1e-5)
     assert encoder.count_params() == model.count_params() == 2_277_712
+
+
+def require_same_features(encoder, model, size):
+    x = np.random.default_rng(1).standard_normal((2, size, size, 2)).astype(np.float32)
+    theirs, ours = model.predict(x, verbose=0), encoder.predict(x, verbose=0)["stage4"]
+    assert np.abs(theirs).max() > 0.1
+    assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_the_layers_that_the_reference_implementation_writes(tool, tmp_path, sample_data):
+    graph = sample_data / "reference_encoder" / "encoder.json"
+    content = json.loads(graph.read_text())
+    identities = [e for e in content["config"]["layers"] if e["name"].endswith("_identity")]
+    assert len(identities) == 21
+    model = model_of(content)
+    assert model.count_params() == 2_277_712
+    write_legacy_weights(model, tmp_path / "weights.hdf5")
+    require_same_features(tool.import_encoder(graph, tmp_path / "weights.hdf5"), model, 160)
+
+
+def test_weights_of_a_model_that_was_saved_whole(tool, model, files):
+    write_legacy_weights(model, files[1], root="model_weights")
+    require_same_features(tool.import_encoder(*files), model, SHAPE[0])
+
+
+def test_an_input_of_any_size(tool, model, files):
+    def change(content):
+        entry_of(content, "InputLayer")["config"]["batch_input_shape"] = [None, None, None, 2]
+
+    changed(files, change)
+    encoder = tool.import_encoder(*files)
+    assert encoder.input.shape == (None, None, None, 2)
+    require_same_features(encoder, model, SHAPE[0])
+
+
+@pytest.mark.parametrize("setting", [{"pool_size": [2, 2]}, {"strides": [2, 2]}])
+def test_pooling_that_does_something_is_no_identity(tool, files, setting):
+    changed(files, lambda c: entry_of(c, "MaxPooling2D", 1)["config"].update(setting))
+    with pytest.raises(ValueError, match="block1_1_identity"):
+        tool.import_encoder(*files)
+
+
+def test_epsilon_rounded_to_float32_is_the_same(tool, files):
+    rounded = float(np.float32(1.001e-5))
+    changed(files, lambda c: entry_of(c, "BatchNormalization", 3)["config"].update(epsilon=rounded))
+    assert tool.import_encoder(*files).count_params() == 2_277_712
 
 
 def test_names_and_the_order_of_sums_and_layers_do_not_matter(tool, model, files):
