@@ -8,7 +8,8 @@ and `restore`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from evaluation.numerics.setting import Setting
 
 if TYPE_CHECKING:
     import xarray as xr
+
+T = TypeVar("T")
 
 
 class StepAccumulator:
@@ -155,3 +158,13 @@ def checked_options(
             f"{statistic} has no option {unknown[0]!r}; it has {', '.join(sorted(defaults))}"
         )
     return {**defaults, **setting.options}
+
+
+def options_of(kind: type[T], setting: Setting, statistic: str) -> T:
+    """Options of a statistic that are a dataclass with defaults; it checks their values.
+
+    Raises:
+        ValueError: If there is an option that it does not have.
+    """
+    defaults = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**checked_options(setting, defaults, statistic))

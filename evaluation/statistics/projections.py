@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 
 from atmodist.fields.grid import Grid
+from evaluation.contract.accumulation import options_of
 from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.numerics.setting import Setting
 
@@ -90,14 +91,6 @@ class Options:
                 f"`num_components` must be at most `num_projections`, {self.num_projections}; "
                 f"got {self.num_components}"
             )
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
-        """Options by name; unknown ones are refused."""
-        known = [field.name for field in fields(cls)]
-        if unknown := sorted(set(given) - set(known)):
-            raise ValueError(f"projections has no option {unknown[0]!r}; it has {', '.join(known)}")
-        return cls(**given)
 
 
 def sliced_wasserstein(x: np.ndarray, y: np.ndarray, directions: np.ndarray) -> float:
@@ -210,7 +203,7 @@ class ProjectedPatches:
 
     def __init__(self, setting: Setting):
         self._setting = setting
-        self._options = options = Options.of(setting.options)
+        self._options = options = options_of(Options, setting, "projections")
         self._spaces = [s for s in options.spaces if s != "encoder" or setting.encoder is not None]
         height, width = setting.grid.shape
         self._patch = min(options.patch, height), min(options.patch, width)

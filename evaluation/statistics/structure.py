@@ -9,14 +9,14 @@ values of the reference at the same time for L. SSIM continues periodic fields o
 the windows within 5 rows of the first and the last are left out.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from atmodist.metric.pixel_measures import SSIM_RADIUS
-from evaluation.contract.accumulation import StepSeries
+from evaluation.contract.accumulation import StepSeries, options_of
 from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.numerics.averages import area_mean
 from evaluation.numerics.setting import Setting
@@ -63,20 +63,12 @@ class Options:
         if self.values not in ("magnitude", "value"):
             raise ValueError(f"`values` must be 'magnitude' or 'value'; got {self.values!r}")
 
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
-        """Options by name; unknown ones are refused."""
-        known = [field.name for field in fields(cls)]
-        if unknown := sorted(set(given) - set(known)):
-            raise ValueError(f"structure has no option {unknown[0]!r}; it has {', '.join(known)}")
-        return cls(**given)
-
 
 class StructureSums(StepSeries):
     """Scores of each step, and the sums behind the fractions skill score."""
 
     def __init__(self, setting: Setting):
-        self._options = Options.of(setting.options)
+        self._options = options_of(Options, setting, "structure")
         if setting.grid.shape[0] <= 2 * SSIM_RADIUS:
             raise ValueError(
                 f"SSIM needs more than {2 * SSIM_RADIUS} rows; the grid is {setting.grid}"

@@ -4,6 +4,7 @@ import pkgutil
 import signal
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -230,6 +231,22 @@ HEAVY = (
     "tensorflow", "keras", "pyshtools", "matplotlib", "xarray", "dask", "tensorflow_datasets",
     "scipy",
 )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_for_users_are_one_line_and_others_as_ever(capsys):
+    before = warnings.showwarning
+
+    def action():
+        warnings.warn("the fields\nare coarse", UserWarning, stacklevel=1)
+        with pytest.warns(DeprecationWarning, match="old"):
+            warnings.warn("old", DeprecationWarning, stacklevel=1)
+        return "done"
+
+    assert guarded("some-command", action) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("done\n", "some-command: warning: the fields are coarse\n")
+    assert warnings.showwarning is before
 
 
 def test_help_of_no_command_loads_heavy_packages():
