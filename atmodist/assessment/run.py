@@ -16,6 +16,7 @@ from atmodist.assessment.audit import Audit, AuditSettings, audit_shortcuts
 from atmodist.assessment.bootstrap import BaseTimeBootstrap
 from atmodist.assessment.configuration import PretextEvaluationConfig
 from atmodist.assessment.control_fields import ArchiveDonors, ClockTimes, RecordDonors
+from atmodist.assessment.judged_run import find_subject
 from atmodist.assessment.maps import LagMap, map_lag, map_steps
 from atmodist.assessment.predictions import (
     JudgedPairs,
@@ -30,7 +31,6 @@ from atmodist.assessment.predictions import (
 )
 from atmodist.assessment.provenance_check import require_origin
 from atmodist.assessment.report import PretextResults, draw, entry_notes, write_tables
-from atmodist.assessment.run_under_test import find_subject
 from atmodist.fields.archive import Archive
 from atmodist.fields.normalization import Normalization
 from atmodist.fields.time_axis import NO_CALENDAR

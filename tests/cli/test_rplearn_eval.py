@@ -104,8 +104,8 @@ def test_an_archive_in_place_of_records_is_called_one(trained, capsys):
 
 
 def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, capsys, monkeypatch):
+    from atmodist.assessment import judged_run
     from atmodist.assessment import run as assessment_run
-    from atmodist.assessment import run_under_test
 
     archive, _, run = trained
     arguments = [str(run), "--checkpoints", "all", "--resamples", "50"]
@@ -133,7 +133,7 @@ def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, cap
     assert manifest["epochs"] == [1, 2]
 
     monkeypatch.setattr(assessment_run, "predict_split", None)
-    monkeypatch.setattr(run_under_test, "load_network", None)
+    monkeypatch.setattr(judged_run, "load_network", None)
     assert main([*arguments, "--audit", "false"]) == 0
     again = json.loads((folder / "metrics.json").read_text())
     assert again["checkpoints"] == metrics["checkpoints"]
