@@ -21,7 +21,8 @@ class Orientation:
     longitude: np.ndarray
 
     @cached_property
-    def _columns(self) -> np.ndarray:
+    def columns(self) -> np.ndarray:
+        """Places of the columns in the file, from 0° E eastward."""
         longitude = unwrapped(self.longitude)
         order = np.argsort(longitude, kind="stable")
         if abs(longitude[order[-1]] - longitude[order[0]] - 360.0) < 1e-3:
@@ -36,7 +37,7 @@ class Orientation:
         latitude = np.asarray(self.latitude, np.float64)
         return Grid(
             np.clip(latitude[::-1] if self.flipped else latitude, -90.0, 90.0),
-            canonical_longitude(np.asarray(self.longitude, np.float64)[self._columns]),
+            canonical_longitude(np.asarray(self.longitude, np.float64)[self.columns]),
         )
 
     @property
@@ -47,7 +48,7 @@ class Orientation:
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Turns fields (..., latitude, longitude) as they lie in the file."""
         rows = values[..., ::-1, :] if self.flipped else values
-        return np.ascontiguousarray(rows[..., self._columns])
+        return np.ascontiguousarray(rows[..., self.columns])
 
 
 def unwrapped(longitude: np.ndarray) -> np.ndarray:
