@@ -2,14 +2,14 @@
 
 Written with Keras' operations alone, so that they run, compile and are differentiable under
 TensorFlow, JAX and PyTorch. A state is a nested structure of modal fields; an equation gives its
-tendencies; an integrator advances any equation; a case gives an initial state. What `atmodist
-simulate` does, in Python:
+tendencies; an integrator advances any equation; a core (`dynamics.core`) makes of these what steps
+a case (`dynamics.case`) through time. What `atmodist simulate` does, in Python:
 
     simulation = dynamics.Simulation("held-suarez", truncation=42, num_levels=10, step=1800.0)
-    model = simulation.model
-    state = dynamics.SpunUpState.load().at(model.sphere, model.levels)
-    state = simulation.advance(state, 48)                    # a day; NumPy in, NumPy out
-    vorticity = simulation.observe(state).fields["vorticity"]  # (level, latitude, longitude), s⁻¹
+    state = simulation.start(spun_up=True)
+    state = simulation.advance(state, 48)           # a day; NumPy in, NumPy out
+    fields = simulation.observe(state)              # a field set, with σ levels
+    vorticity = fields["vorticity"].values          # (level, latitude, longitude), s⁻¹
 
 Below that, `dynamics.SIL3(equation, state, step)` is a step of tensors, to be differentiated.
 """

@@ -27,3 +27,13 @@ class PhysicalConstants:
     def kappa(self) -> float:
         """R / c_p, dimensionless; 2/7 by default."""
         return self.gas_constant / self.heat_capacity
+
+
+HELD_SUAREZ = PhysicalConstants(
+    radius=6.371e6,
+    rotation_rate=7.292e-5,
+    gravity=9.8,
+    gas_constant=1004.0 * 2 / 7,
+    heat_capacity=1004.0,
+)
+"""Those of Held & Suarez (1994): κ = 2/7, c_p = 1004 J kg⁻¹ K⁻¹, Ω, g and the radius a_e."""

@@ -68,8 +68,8 @@ def integrate(options: argparse.Namespace) -> dict[str, np.ndarray]:
     simulation = Simulation(
         "held-suarez", truncation=options.truncation, num_levels=options.levels, step=step
     )
-    sphere, levels = simulation.model.sphere, simulation.model.levels
-    state = simulation.perturbed(simulation.model.start, seed=options.seed, member=0, amplitude=1.0)
+    sphere, levels = simulation.core.sphere, simulation.core.sigma
+    state = simulation.perturbed(simulation.start(), seed=options.seed, member=0, amplitude=1.0)
     options.output.mkdir(parents=True, exist_ok=True)
     sums: dict[str, np.ndarray] = {}
     count, begun = 0, time.monotonic()
@@ -86,7 +86,7 @@ def integrate(options: argparse.Namespace) -> dict[str, np.ndarray]:
                 options.output / f"state_day{number:04d}.npz",
                 **state,
                 boundaries=levels.boundaries,
-                reference_temperature=simulation.model.equation.reference_temperature,
+                reference_temperature=simulation.core.equation.reference_temperature,
                 truncation=options.truncation,
                 radius=sphere.radius,
                 day=number,
@@ -100,13 +100,13 @@ def integrate(options: argparse.Namespace) -> dict[str, np.ndarray]:
 
 def statistics(simulation: Any, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Of one day: means over longitude of fields and of products of their departures, spectra."""
-    fields = simulation.model.look(state)
+    fields = simulation.core.observe(state)
     names = {"u": "eastward_wind", "v": "northward_wind", "t": "temperature"}
-    values = {short: np.asarray(fields[name]) for short, name in names.items()}
+    values = {short: fields[name].values for short, name in names.items()}
     eddy = {short: x - x.mean(-1, keepdims=True) for short, x in values.items()}
     products = {a + b: (eddy[a] * eddy[b]).mean(-1) for a, b in ("uu", "vv", "tt", "uv", "vt")}
     means = {short: x.mean(-1) for short, x in values.items()}
-    return means | products | {"energy_spectrum": energy_spectrum(simulation.model.sphere, state)}
+    return means | products | {"energy_spectrum": energy_spectrum(simulation.core.sphere, state)}
 
 
 def energy_spectrum(sphere: Any, state: dict[str, np.ndarray]) -> np.ndarray:

@@ -9,9 +9,11 @@ import argparse
 
 import numpy as np
 
-from dynamics.simulation.simulation import DAY, Simulation, default_step
-from dynamics.simulation.spun_up import SpunUpState
+from dynamics.simulation.simulation import Simulation, default_step, largest_wind
+from dynamics.spectral.spun_up import SpunUpState
 from dynamics.vertical import SigmaLevels
+
+DAY = 86400.0  # s
 
 
 def main() -> None:
@@ -27,14 +29,15 @@ def main() -> None:
     simulation = Simulation(
         "held-suarez", truncation=options.truncation, num_levels=options.num_levels, step=step
     )
-    state = simulation.perturbed(simulation.model.start, seed=options.seed, member=0, amplitude=1.0)
+    state = simulation.perturbed(simulation.start(), seed=options.seed, member=0, amplitude=1.0)
     for day in range(1, options.days + 1):
         state = simulation.advance(state, round(DAY / step))
         if day % 10 == 0 or day == options.days:
             seen = simulation.observe(state)
-            deviation = np.std(seen.fields["vorticity"], axis=(-2, -1)).max()
+            deviation = np.std(seen["vorticity"].values, axis=(-2, -1)).max()
             print(
-                f"day {day}: {seen.wind_speed:.1f} m/s, vorticity {deviation:.2e} s-1", flush=True
+                f"day {day}: {largest_wind(seen):.1f} m/s, vorticity {deviation:.2e} s-1",
+                flush=True,
             )
     boundaries = SigmaLevels.equidistant(options.num_levels).boundaries
     SpunUpState(state=state, boundaries=boundaries).save(options.output)

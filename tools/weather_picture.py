@@ -37,13 +37,13 @@ def simulate(truncation: int, days: list[int]) -> tuple[np.ndarray, np.ndarray, 
 
     step = dynamics.default_step(truncation, DAY)
     simulation = dynamics.Simulation("held-suarez", truncation=truncation, num_levels=10, step=step)
-    model = simulation.model
-    state = dynamics.SpunUpState.load().at(model.sphere, model.levels)
+    state = simulation.start(spun_up=True)
     fields = []
     for wait in np.diff([0, *days]):
         state = simulation.advance(state, int(wait) * DAY // round(step))
-        fields.append(simulation.observe(state).fields["vorticity"][-2])  # σ = 0.85
-    return model.sphere.latitude, model.sphere.longitude, fields
+        fields.append(simulation.observe(state)["vorticity"].values[-2])  # σ = 0.85
+    grid = simulation.core.grid
+    return grid.latitude, grid.longitude, fields
 
 
 def draw(

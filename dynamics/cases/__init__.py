@@ -1,24 +1,10 @@
-"""Published cases: their constants, initial states and, where there are any, solutions.
+"""Published cases, one module each, found in `CASES`: to add a case is to add a module.
 
-One module each: `galewsky` and `williamson` in shallow water; `held_suarez` and
-`jablonowski_williamson` in primitive equations. `cases.held_suarez.equation(...)` imports it.
+A module defines `CASE`, a `dynamics.case.Case`, and keeps its formulas beside it. None of them
+needs Keras. `docs/extending.md` has an example.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from atmodist.files.discovery import Registry
+from dynamics.case import Case
 
-if TYPE_CHECKING:
-    from dynamics.cases import galewsky, held_suarez, jablonowski_williamson, williamson
-
-__all__ = ["galewsky", "held_suarez", "jablonowski_williamson", "williamson"]
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a case, which needs Keras, only when somebody asks for it."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(f"dynamics.cases.{name}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+CASES: Registry[Case] = Registry(__name__, "CASE", what="case", kind=Case, hyphens=True)

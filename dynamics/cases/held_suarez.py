@@ -2,64 +2,46 @@
 
 The atmosphere starts at rest and isothermal, with a little noise that breaks the symmetries. Jets
 appear within weeks, storms after a month or two; statistics are steady after some 200 days.
-The forcing and its constants are in `dynamics.spectral.held_suarez`.
+The forcing is in `dynamics.spectral.held_suarez`.
 """
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from dynamics.spectral.held_suarez import CONSTANTS, HeldSuarez
-from dynamics.spectral.noise import noise
-from dynamics.spectral.primitive_equations import PrimitiveEquations, State
-from dynamics.spectral.spherical_harmonics import SphericalHarmonics
-from dynamics.vertical import SigmaLevels
+from dynamics.case import Case, Physics, Values
+from dynamics.constants import HELD_SUAREZ
+
+CONSTANTS = HELD_SUAREZ
 
 START_TEMPERATURE = 264.0
 """K; near the mean of the climate, so that the mean need not change much."""
 
 
-def equation(
-    sphere: SphericalHarmonics,
-    levels: SigmaLevels,
-    *,
-    reference_temperature: float | np.ndarray = 300.0,
-) -> PrimitiveEquations:
-    """The equations with the forcing as their physics, without diffusion."""
-    forcing = HeldSuarez(sphere, levels, reference_temperature=reference_temperature)
-    return PrimitiveEquations(
-        sphere,
-        levels,
-        reference_temperature=reference_temperature,
-        constants=CONSTANTS,
-        physics=(forcing,),
-    )
-
-
-def initial_state(
-    equations: PrimitiveEquations,
-    *,
-    seed: int = 0,
-    num_members: int | None = None,
-    amplitude: float = 1.0,
-) -> State:
-    """Rest at 1000 hPa and 264 K, with noise in temperature.
-
-    Args:
-        equations: Those that will be integrated.
-        seed: Of the noise. Member i depends on (seed, i) alone.
-        num_members: Size of a leading axis of members; None for a single state without that axis,
-            which is member 0.
-        amplitude: Root mean square of the noise, K; the same at all levels.
-    """
-    sphere, levels = equations.sphere, equations.levels
-    members = [noise(sphere, seed, member, amplitude) for member in range(num_members or 1)]
-    temperature = np.stack(members)[:, None] * np.ones((len(levels), 1, 1, 1))
-    temperature[..., 0, 0, 0] += START_TEMPERATURE - equations.reference_temperature
-    if num_members is None:
-        temperature = temperature[0]
-    still = np.zeros_like(temperature)
+def start(latitude: np.ndarray, longitude: np.ndarray, sigma: np.ndarray) -> Mapping[str, Values]:
+    """Rest at 1000 hPa and 264 K."""
     return {
-        "vorticity": sphere.constant(still),
-        "divergence": sphere.constant(still),
-        "temperature": sphere.constant(temperature),
-        "log_surface_pressure": sphere.constant(still[..., :1, :, :, :]),
+        "eastward_wind": 0.0,
+        "northward_wind": 0.0,
+        "temperature": START_TEMPERATURE,
+        "surface_pressure": 1.0e5,
     }
+
+
+def physics(points: Any, levels: Any, *, reference_temperature: Any) -> Sequence[Physics]:
+    """The forcing."""
+    from dynamics.spectral.held_suarez import HeldSuarez  # needs Keras
+
+    return (HeldSuarez(points, levels, reference_temperature=reference_temperature),)
+
+
+CASE = Case(
+    summary="an idealised dry climate, with weather for as long as one likes",
+    equations="primitive",
+    constants=CONSTANTS,
+    start=start,
+    physics=physics,
+    spun_up="held_suarez_t42l10.npz",
+    noise=1.0,
+)

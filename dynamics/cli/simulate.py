@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from atmodist.cli.common import command_parser, run_command
 from atmodist.files.locking import locked
 from atmodist.files.quiet_tensorflow import load_tensorflow
+from dynamics.cases import CASES
 from dynamics.simulation.configuration import SimulateConfig
 
 SHOWN_CHANNELS = 6
@@ -16,6 +17,8 @@ BACKENDS = ("tensorflow", "jax", "torch")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
     parser = command_parser("atmodist simulate", SimulateConfig, positional="output")
+    cases = "; ".join(f"{name}: {case.summary}" for name, case in CASES.items())
+    parser.epilog = f"Cases. {cases}."
     return run_command(parser, SimulateConfig, argv, _simulate)
 
 
@@ -30,7 +33,8 @@ def _simulate(config: SimulateConfig) -> str:
         config.case,
         truncation=config.truncation,
         num_levels=config.num_levels,
-        step=step or default_step(config.truncation, config.interval),
+        step=step or default_step(config.truncation, config.interval, config.core),
+        core=config.core,
     )
     notes = []
     for member in range(config.members):

@@ -10,7 +10,7 @@ import numpy as np
 
 from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.archive_writer import ArchiveWriter, parts_folder
-from atmodist.fields.grid import Grid
+from atmodist.fields.field_set import FieldSet
 from atmodist.files.outputs import (
     atomic_path,
     manifest_path,
@@ -20,8 +20,7 @@ from atmodist.files.outputs import (
     write_manifest,
 )
 from dynamics.simulation.configuration import SimulateConfig
-from dynamics.simulation.simulation import InstabilityError, Observation, Simulation
-from dynamics.simulation.spun_up import SpunUpState
+from dynamics.simulation.simulation import DEFAULT_CORE, InstabilityError, Simulation
 
 DEFAULT_LEVEL = 0.85
 SAVE_SECONDS = 60.0  # between states on disk from which a killed run goes on
@@ -39,9 +38,9 @@ class SimulatedArchive:
     def __init__(self, config: SimulateConfig, simulation: Simulation, member: int):
         self.config, self.simulation, self.member = config, simulation, member
         self.path = config.path(member)
-        levels = simulation.model.levels
+        levels = simulation.core.levels
         wanted = DEFAULT_LEVEL if config.level is None else config.level
-        self.level = None if levels is None else int(abs(levels.centers - wanted).argmin())
+        self.sigma = None if levels is None else float(levels.values[levels.nearest(wanted)])
         self.steps_per_interval = round(config.interval / simulation.step)
 
     def make(self) -> list[str]:
@@ -81,15 +80,10 @@ class SimulatedArchive:
             identity=writer.identity,
             member=self.member,
             step_seconds=self.simulation.step,
-            level=self._sigma,
+            level=self.sigma,
             num_steps=len(writer.written),
             **({"instability": failure} if failure else {}),
         )
-
-    @property
-    def _sigma(self) -> float | None:
-        levels = self.simulation.model.levels
-        return None if levels is None else float(levels.centers[self.level])
 
     def _day(self, index: int) -> str:
         return f"{index * self.config.interval / 86400:.4g}"
@@ -125,6 +119,8 @@ class SimulatedArchive:
         }
         for name in ("output", "members", "overwrite", "step_minutes"):
             settings.pop(name)
+        if config.core == DEFAULT_CORE:  # archives made when there was no other keep their identity
+            settings.pop("core")
         return settings
 
     @staticmethod
@@ -132,14 +128,14 @@ class SimulatedArchive:
         return folder / "settings.json"
 
     def _writer(self) -> ArchiveWriter:
-        config, model = self.config, self.simulation.model
+        config = self.config
         if not (self.path.exists() or config.overwrite):
             self._check_interrupted(parts_folder(self.path))
-        where = "" if self._sigma is None else f"L{config.num_levels} at sigma {self._sigma:.3g}"
+        where = "" if self.sigma is None else f"L{config.num_levels} at sigma {self.sigma:.3g}"
         return ArchiveWriter(
             self.path,
             channels=self._channels(),
-            grid=Grid(model.sphere.latitude, model.sphere.longitude),
+            grid=self.simulation.core.grid,
             compression=config.compression,
             identity=self._settings(),
             overwrite=config.overwrite,
@@ -225,13 +221,12 @@ class SimulatedArchive:
         return -self.config.num_spin_up, self._start()
 
     def _start(self) -> dict[str, np.ndarray]:
-        config, model = self.config, self.simulation.model
-        state = model.start
-        if config.begins_spun_up and model.levels is not None:
-            state = SpunUpState.load().at(model.sphere, model.levels)
-        amplitude = config.noise(self.member)
+        config = self.config
         return self.simulation.perturbed(
-            state, seed=config.seed, member=self.member, amplitude=amplitude
+            self.simulation.start(spun_up=config.begins_spun_up),
+            seed=config.seed,
+            member=self.member,
+            amplitude=config.noise(self.member),
         )
 
     @staticmethod
@@ -243,25 +238,17 @@ class SimulatedArchive:
         first = (DIVERGENCE, VORTICITY)
         if not self.config.whole_state:
             return first
-        levels = self.simulation.model.levels
-        if levels is None:
+        if self.simulation.core.levels is None:
             return (*first, Channel("height", "m", "height"))
         temperature = Channel("temperature", "K", "air_temperature")
         column = tuple(
-            Channel(f"{c.name}_{1000 * sigma:03.0f}", c.units, c.standard_name)
+            Channel(f"{c.name}_{label}", c.units, c.standard_name)
             for c in (*first, temperature)
-            for sigma in levels.centers
+            for label in self.simulation.core.levels.labels
         )
         return (*first, *column, Channel("surface_pressure", "Pa", "surface_air_pressure"))
 
-    def _field(self, seen: Observation) -> np.ndarray:
+    def _field(self, seen: FieldSet) -> np.ndarray:
         """(channel, latitude, longitude), in the order of the channels."""
-        fields = seen.fields
-        pair = [fields["divergence"], fields["vorticity"]]
-        chosen = [value if self.level is None else value[self.level] for value in pair]
-        if not self.config.whole_state:
-            return np.stack(chosen)
-        if self.level is None:
-            return np.stack([*chosen, fields["height"]])
-        columns = np.concatenate([*pair, fields["temperature"]])
-        return np.concatenate([np.stack(chosen), columns, fields["surface_pressure"][None]])
+        field: np.ndarray = seen.select([c.name for c in self._channels()], level=self.sigma)
+        return field

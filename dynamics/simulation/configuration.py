@@ -3,19 +3,20 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-CaseName = Literal[
-    "held-suarez",
-    "baroclinic-wave",
-    "steady-jets",
-    "barotropic-instability",
-    "rossby-haurwitz",
-    "mountain",
-    "steady-flow",
-]
-SHALLOW = ("barotropic-instability", "rossby-haurwitz", "mountain", "steady-flow")
+from dynamics.case import Case
+from dynamics.cases import CASES
+from dynamics.cores import CORES
+
+if TYPE_CHECKING:
+    CaseName = str
+    CoreName = str
+else:
+    CaseName = CASES.literal
+    CoreName = CORES.literal
 DEFAULT_LEVELS = 10
+SPUN_UP_NOISE = 0.1  # K, which makes starts with weather differ
 MAX_MEMBERS = 1000
 MAX_TRUNCATION = 1279  # the tables of its transforms take tens of GB
 
@@ -29,11 +30,12 @@ class SimulateConfig:
 
     output: str = field(metadata={"help": "The archive to make, for instance archive.h5."})
     case: CaseName = "held-suarez"
-    """held-suarez: an idealised climate. baroclinic-wave, steady-jets: Jablonowski and Williamson's
-    tests. In shallow water: barotropic-instability (Galewsky), rossby-haurwitz, mountain,
-    steady-flow (Williamson 6, 5, 2)."""
+    """What is simulated; the end of this help says what each case is."""
+    core: CoreName = "spectral"
+    """The dynamical core: by what method it is simulated."""
     truncation: int = 42
-    """Largest degree T of the spherical harmonics; T42 lives on a grid of 64 x 128 points."""
+    """Largest number of waves around the Earth that is resolved: of the spectral core the largest
+    degree T of its spherical harmonics; T42 lives on a grid of 64 x 128 points."""
     levels: int | None = None
     """Number of layers, all of the same mass, 10 by default; shallow water has none."""
     days: float = 30.0
@@ -53,7 +55,8 @@ class SimulateConfig:
     on."""
     perturbation: float | None = None
     """Root mean square of the noise, in K of temperature or m of height. By default 0.1 for
-    held-suarez and for members after the first, none for the published starts themselves."""
+    starts with weather and for members after the first (1 for held-suarez at rest), none for the
+    published starts themselves."""
     spun_up: bool | None = None
     """held-suarez: begin with the state that comes with the package, after its spin-up, rather than
     at rest. True by default."""
@@ -69,8 +72,9 @@ class SimulateConfig:
     """Replace a file that is there already, and is not this archive."""
 
     def __post_init__(self) -> None:
-        if self.case not in get_args(CaseName):
-            raise ValueError(f"there is no case {self.case!r}; there are {get_args(CaseName)}")
+        CASES.find(self.case)
+        if self.core not in CORES:  # which are not imported yet: they need Keras
+            raise ValueError(f"there is no core {self.core!r}; there are {', '.join(CORES)}")
         self._check_numbers()
         self._check_what_the_case_has()
         self._check_times()
@@ -98,13 +102,14 @@ class SimulateConfig:
             )
 
     def _check_what_the_case_has(self) -> None:
-        if self.case in SHALLOW:
+        if not self._case.has_levels:
             for name in ("level", "levels"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"shallow water ({self.case}) has no levels; leave {name} out")
-        if self.spun_up is not None and self.case != "held-suarez":
+        if self.spun_up is not None and not self._case.spun_up:
+            having = ", ".join(name for name, case in CASES.items() if case.spun_up)
             raise ValueError(
-                f"held-suarez alone has a spun-up state; leave spun_up out of {self.case}"
+                f"{having} alone has a spun-up state; leave spun_up out of {self.case}"
             )
 
     def _check_times(self) -> None:
@@ -122,6 +127,10 @@ class SimulateConfig:
                 f"got {self.spin_up_days} days"
             )
         self.start_seconds  # noqa: B018  complains of what is no date
+
+    @property
+    def _case(self) -> Case:
+        return CASES[self.case]
 
     @property
     def interval(self) -> int:
@@ -157,13 +166,15 @@ class SimulateConfig:
     @property
     def begins_spun_up(self) -> bool:
         """Whether the state that comes with the package is the start."""
-        return self.case == "held-suarez" and self.spun_up is not False
+        return bool(self._case.spun_up) and self.spun_up is not False
 
     def noise(self, member: int) -> float:
         """Root mean square of the noise in the start of a member, in K or m."""
-        is_published = self.case != "held-suarez" and member == 0
-        default = 0.0 if is_published else 1.0 if self.spun_up is False else 0.1
-        return default if self.perturbation is None else self.perturbation
+        if self.perturbation is not None:
+            return self.perturbation
+        if self.begins_spun_up:
+            return SPUN_UP_NOISE
+        return self._case.noise or (SPUN_UP_NOISE if member else 0.0)
 
     def path(self, member: int) -> Path:
         """The archive of a member."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from dynamics.constants import PhysicalConstants
+from dynamics.constants import HELD_SUAREZ
 from dynamics.spectral.primitive_equations import REFERENCE_PRESSURE, State, zeros
 from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
@@ -25,14 +25,7 @@ from dynamics.vertical import SigmaLevels
 DAY = 86400.0
 """s"""
 
-CONSTANTS = PhysicalConstants(
-    radius=6.371e6,
-    rotation_rate=7.292e-5,
-    gravity=9.8,
-    gas_constant=1004.0 * 2 / 7,
-    heat_capacity=1004.0,
-)
-"""The published values: κ = 2/7, c_p = 1004 J kg⁻¹ K⁻¹, Ω, g and the radius a_e."""
+CONSTANTS = HELD_SUAREZ
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,9 @@
 import keras
 import pytest
 
-from dynamics.cases import held_suarez
+from dynamics.cases import CASES
 from dynamics.integrators import SIL3, combination, with_filters
+from dynamics.spectral.core import equation_of
 from dynamics.spectral.filters import hyperdiffusion
 from dynamics.spectral.primitive_equations import MassFixer
 from dynamics.spectral.spherical_harmonics import SphericalHarmonics
@@ -20,8 +21,10 @@ STEP = 1800.0
 
 @pytest.fixture(scope="module")
 def equation():
-    sphere = SphericalHarmonics(10, radius=held_suarez.CONSTANTS.radius, dtype="float64")
-    return held_suarez.equation(sphere, SigmaLevels.equidistant(5), reference_temperature=270.0)
+    sphere = SphericalHarmonics(10, radius=CASES["held-suarez"].constants.radius, dtype="float64")
+    return equation_of(
+        CASES["held-suarez"], sphere, SigmaLevels.equidistant(5), reference_temperature=270.0
+    )
 
 
 @pytest.fixture(scope="module")

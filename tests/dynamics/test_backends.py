@@ -15,7 +15,8 @@ import sys
 import keras
 import numpy as np
 from keras import ops
-from dynamics.cases import held_suarez, williamson
+from dynamics.cases import CASES
+from dynamics.spectral.core import equation_of, start_of
 from dynamics.spectral.filters import hyperdiffusion
 from dynamics.integrators import SIL3, with_filters
 from dynamics.spectral.primitive_equations import MassFixer
@@ -27,11 +28,13 @@ assert keras.backend.backend() == backend
 
 
 def sphere(truncation, case):
-    return SphericalHarmonics(truncation, radius=case.CONSTANTS.radius, dtype="float64")
+    return SphericalHarmonics(truncation, radius=case.constants.radius, dtype="float64")
 
 
 def shallow_water(truncation):
-    equation, state = williamson.flow_over_mountain(sphere(truncation, williamson))
+    case = CASES["mountain"]
+    equation = equation_of(case, sphere(truncation, case))
+    state = start_of(case, equation)
     smooth = hyperdiffusion(equation.sphere, 900.0, time_scale=3600.0)
     step = with_filters(lambda state: SIL3(equation, state, 900.0), smooth)
 
@@ -42,7 +45,9 @@ def shallow_water(truncation):
 
 
 def climate(truncation):
-    equation = held_suarez.equation(sphere(truncation, held_suarez), SigmaLevels.equidistant(5))
+    levels = SigmaLevels.equidistant(5)
+    case = CASES["held-suarez"]
+    equation = equation_of(case, sphere(truncation, case), levels)
     modal = equation.sphere.modal_shape
     rng = np.random.default_rng(0)
     state = {}
@@ -138,11 +143,10 @@ import numpy as np
 import torch
 from dynamics import compilation
 from dynamics.simulation.simulation import Simulation
-from dynamics.simulation.spun_up import SpunUpState
 
 slow = Simulation("held-suarez", truncation=10, num_levels=3, step=3600.0)
-state = SpunUpState.load().at(slow.model.sphere, slow.model.levels)
-tensors = {name: slow.model.sphere.constant(value) for name, value in state.items()}
+state = slow.start(spun_up=True)
+tensors = {name: slow.core.sphere.constant(value) for name, value in state.items()}
 compiled, steps = compilation.compiled, []
 compilation.compiled = lambda function: steps.append(function) or function
 slow = Simulation("held-suarez", truncation=10, num_levels=3, step=3600.0)

@@ -162,14 +162,17 @@ def our_steps(name: str, truncation: int, levels: int) -> Callable[[int], None]:
     """Ours, by one of the backends."""
     import numpy as np
 
-    from dynamics.cases import held_suarez
+    from dynamics.cases import CASES
     from dynamics.integrators import SIL3
+    from dynamics.spectral.core import equation_of, start_of
     from dynamics.spectral.filters import hyperdiffusion
+    from dynamics.spectral.noise import noise
     from dynamics.spectral.spherical_harmonics import SphericalHarmonics
     from dynamics.vertical import SigmaLevels
 
-    sphere = SphericalHarmonics(truncation, radius=held_suarez.CONSTANTS.radius)
-    equations = held_suarez.equation(sphere, SigmaLevels.equidistant(levels))
+    case = CASES["held-suarez"]
+    sphere = SphericalHarmonics(truncation, radius=case.constants.radius)
+    equations = equation_of(case, sphere, SigmaLevels.equidistant(levels))
     step = step_seconds(truncation)
     damp = hyperdiffusion(sphere, step, time_scale=3600 * FILTER_HOURS, order=8)
 
@@ -193,7 +196,9 @@ def our_steps(name: str, truncation: int, levels: int) -> Callable[[int], None]:
         def many(state: Any, n: int) -> Any:
             return graph(state, tf.constant(n))
 
-    start_state = held_suarez.initial_state(equations)
+    start_state = start_of(case, equations)
+    disturbed = noise(sphere, seed=0, member=0, amplitude=1.0)  # K
+    start_state["temperature"] = start_state["temperature"] + sphere.constant(disturbed)
 
     def advance(times: int) -> None:
         np.asarray(many(start_state, times)["vorticity"])

@@ -4,11 +4,15 @@ import pytest
 from keras import ops
 from numpy.testing import assert_allclose
 
-from dynamics.cases import jablonowski_williamson as case
+from dynamics.cases import CASES
+from dynamics.cases import _jablonowski_williamson as case
+from dynamics.spectral.core import equation_of, start_of
 from dynamics.spectral.filters import hyperdiffusion
 from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 from tests.dynamics.primitive_states import Runner, largest
+
+WAVE, JETS = CASES["baroclinic-wave"], CASES["steady-jets"]
 
 float64_works = pytest.mark.skipif(
     keras.backend.backend() == "jax" and not __import__("jax").config.jax_enable_x64,
@@ -50,8 +54,8 @@ def test_wind_is_in_gradient_balance_with_geopotential():
 @pytest.mark.parametrize(("truncation", "bound"), [(15, 3e-10), (31, 1e-14)])
 def test_steady_state_has_small_tendencies_that_vanish_with_truncation(truncation, bound):
     sphere = SphericalHarmonics(truncation, dtype="float64")
-    equations = case.equation(sphere, SigmaLevels.equidistant(10))
-    state = case.initial_state(equations, perturbed=False)
+    equations = equation_of(WAVE, sphere, SigmaLevels.equidistant(10))
+    state = start_of(JETS, equations)
     explicit, implicit = equations.explicit(state), equations.implicit(state)
     # 2e-9 s⁻² is the size of f ζ, which is balanced
     assert largest(explicit["divergence"] + implicit["divergence"]) < 1e-3 * 2e-9 + bound
@@ -62,8 +66,8 @@ def test_steady_state_has_small_tendencies_that_vanish_with_truncation(truncatio
 @float64_works
 def test_energy_of_the_inviscid_case_is_kept():
     sphere = SphericalHarmonics(21, dtype="float64")
-    equations = case.equation(sphere, SigmaLevels.equidistant(6))
-    state = case.initial_state(equations, perturbed=True)
+    equations = equation_of(WAVE, sphere, SigmaLevels.equidistant(6))
+    state = start_of(WAVE, equations)
     later = Runner(equations)(state, 1800.0, 96)
     # two days; the kinetic energy is 1e-4 of the whole
     assert abs(float(equations.energy(later) / equations.energy(state)) - 1) < 2e-8
@@ -71,9 +75,9 @@ def test_energy_of_the_inviscid_case_is_kept():
 
 def test_perturbation_is_the_bump_alone():
     sphere = SphericalHarmonics(42)
-    equations = case.equation(sphere, SigmaLevels.equidistant(4))
-    start = case.initial_state(equations, perturbed=True)
-    steady = case.initial_state(equations, perturbed=False)
+    equations = equation_of(WAVE, sphere, SigmaLevels.equidistant(4))
+    start = start_of(WAVE, equations)
+    steady = start_of(JETS, equations)
     bump = sphere.winds(*(start[name] - steady[name] for name in ("vorticity", "divergence")))
     expected = case.wind_bump(np.radians(sphere.longitude), np.radians(sphere.latitude)[:, None])
     # 0.1 radii are about two grid lengths of T42, so the bump is slightly cut
@@ -84,8 +88,8 @@ def test_perturbation_is_the_bump_alone():
 @pytest.mark.slow
 def test_steady_state_stays_steady_for_five_days():
     sphere = SphericalHarmonics(42, radius=case.CONSTANTS.radius)
-    equations = case.equation(sphere, SigmaLevels.equidistant(20))
-    state = case.initial_state(equations, perturbed=False)
+    equations = equation_of(WAVE, sphere, SigmaLevels.equidistant(20))
+    state = start_of(JETS, equations)
     run = Runner(equations)
     wind = sphere.winds(state["vorticity"], state["divergence"])[0]
     later = run(state, 1200.0, 360)
@@ -102,11 +106,11 @@ def test_baroclinic_wave_deepens_as_published():
     # Jablonowski & Williamson (2006), figs. 5-7: slow until day 6, about 980 hPa on day 8 and
     # 940 to 950 hPa on day 9 where it is resolved
     sphere = SphericalHarmonics(42, radius=case.CONSTANTS.radius)
-    equations = case.equation(sphere, SigmaLevels.equidistant(15))
+    equations = equation_of(WAVE, sphere, SigmaLevels.equidistant(15))
     step = 1200.0
     names = ("vorticity", "divergence", "temperature")
     run = Runner(equations, hyperdiffusion(sphere, step, time_scale=8 * 3600.0, names=names))
-    state = case.initial_state(equations, perturbed=True)
+    state = start_of(WAVE, equations)
     lowest = {}
     for day in (4, 8, 9):
         state = run(state, step, int((day - max(lowest, default=0)) * 86400 / step))

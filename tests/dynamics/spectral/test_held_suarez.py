@@ -104,6 +104,37 @@ def test_equilibrium_at_rest_is_not_heated(sphere):
         assert largest(value) < 1e-17, name
 
 
+def test_what_is_too_warm_is_cooled_and_winds_are_braked_near_the_ground(sphere):
+    forcing = HeldSuarez(sphere, LEVELS, reference_temperature=250.0)
+    zero = sphere.constant(np.zeros((10, *sphere.nodal_shape)))
+    equilibrium = forcing.equilibrium_temperature(zero[:1]) - 250.0
+    # too warm by 3 K in the north, too cold by 3 K in the south; westerlies, northerlies
+    excess = 3.0 * np.sign(sphere.latitude)[:, None] * np.ones((10, *sphere.nodal_shape))
+    fields = {
+        "eastward_wind": zero + 20.0,
+        "northward_wind": zero - 5.0,
+        "log_surface_pressure": zero[:1],
+        "temperature": equilibrium + sphere.constant(excess),
+    }
+    tendency = {name: ops.convert_to_numpy(value) for name, value in forcing(fields).items()}
+    assert (tendency["temperature"] * excess < 0).all()
+    assert_allclose(tendency["temperature"], -excess * forcing.relaxation_rates, rtol=1e-9)
+    low = LEVELS.centers > 0.7
+    assert (tendency["eastward_wind"][low] < 0).all()  # against the wind
+    assert (tendency["northward_wind"][low] > 0).all()
+    assert_allclose(tendency["eastward_wind"][~low], 0.0)
+    # an e-folding in a day at the ground: half of it where σ = 0.85
+    assert_allclose(tendency["eastward_wind"][8], -20.0 * 0.5 / DAY)
+    heated = forcing.explicit(
+        {name: sphere.to_modal(fields[name]) for name in ("temperature", "log_surface_pressure")}
+        | {"vorticity": sphere.to_modal(fields["eastward_wind"]) * 1e-6}
+        | {"divergence": sphere.to_modal(zero)}
+    )
+    assert heated["vorticity"][8, 0, 0, 0] < 0
+    mean = ops.convert_to_numpy(sphere.to_nodal(heated["temperature"])).mean(axis=(0, 2))
+    assert mean[sphere.latitude > 30].max() < 0 < mean[sphere.latitude < -30].min()
+
+
 def test_as_physics_and_as_forcing_are_the_same(sphere):
     forcing = HeldSuarez(sphere, LEVELS, reference_temperature=260.0)
     settings = {"reference_temperature": 260.0, "constants": CONSTANTS}

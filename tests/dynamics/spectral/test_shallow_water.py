@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose
 
-from dynamics.cases import williamson
+from dynamics.cases import CASES
 from dynamics.integrators import ARS233, SIL3, SemiImplicitLeapfrog, rk4, with_filters
+from dynamics.spectral.core import equation_of, start_of
 from dynamics.spectral.filters import hyperdiffusion
 from dynamics.spectral.shallow_water import ShallowWater
 from dynamics.spectral.spherical_harmonics import SphericalHarmonics
@@ -16,14 +17,15 @@ HOUR = 3600.0
 
 @pytest.fixture(scope="module")
 def sphere():
-    return SphericalHarmonics(15, radius=williamson.CONSTANTS.radius, dtype="float64")
+    return SphericalHarmonics(15, radius=CASES["mountain"].constants.radius, dtype="float64")
 
 
 @pytest.fixture(scope="module")
 def wave(sphere):
     """A Rossby-Haurwitz wave without its symmetries: over a mountain."""
-    _, state = williamson.rossby_haurwitz_wave(sphere)
-    equation, _ = williamson.flow_over_mountain(sphere)
+    equation = equation_of(CASES["mountain"], sphere)
+    wave = CASES["rossby-haurwitz"]
+    state = start_of(wave, equation_of(wave, sphere))
     return equation, state
 
 
@@ -179,7 +181,9 @@ def test_gradient_is_the_adjoint_of_the_tangent(wave):
 @pytest.mark.parametrize("xla", [False, True])
 def test_steps_compile_and_stay_the_same(xla):
     sphere = SphericalHarmonics(15)
-    equation, state = williamson.rossby_haurwitz_wave(sphere)
+    wave = CASES["rossby-haurwitz"]
+    equation = equation_of(wave, sphere)
+    state = start_of(wave, equation)
     expected = SIL3(equation, state, 900.0)
     found = tf.function(lambda state: SIL3(equation, state, 900.0), jit_compile=xla)(state)
     for name, values in expected.items():

@@ -5,14 +5,16 @@ within six days the jet rolls up into vortices (2004, Tellus 56A, 429-440,
 doi:10.3402/tellusa.v56i5.14436; numbers in parentheses are their equations).
 """
 
+from collections.abc import Mapping
+from functools import cache
+
 import numpy as np
 
+from dynamics.case import Case, Values
 from dynamics.constants import PhysicalConstants
-from dynamics.spectral.shallow_water import ShallowWater, State
-from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 
 CONSTANTS = PhysicalConstants(radius=6.37122e6, rotation_rate=7.292e-5, gravity=9.80616)
-"""The published values; `sphere` should have this radius."""
+"""The published values."""
 
 JET_SPEED = 80.0  # m s⁻¹
 JET_SOUTH, JET_NORTH = np.pi / 7, np.pi / 2 - np.pi / 7  # no wind outside of these latitudes
@@ -50,24 +52,30 @@ def height_bump(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
     return BUMP_HEIGHT * np.cos(latitude) * np.exp(-(along**2) - across**2)
 
 
-def equation(sphere: SphericalHarmonics) -> ShallowWater:
-    """The equations of the case, without diffusion."""
-    depth = CONSTANTS.gravity * MEAN_DEPTH
-    return ShallowWater(sphere, mean_geopotential=depth, constants=CONSTANTS)
+def start(
+    latitude: np.ndarray, longitude: np.ndarray, *, perturbed: bool = True
+) -> Mapping[str, Values]:
+    """The jet alone, steady, or with the bump if `perturbed`; the mean depth is 10 km."""
+    bump = height_bump(longitude, latitude) if perturbed else 0.0
+    return {
+        "eastward_wind": eastward_wind(latitude),
+        "northward_wind": 0.0,
+        "height": MEAN_DEPTH + balanced_height(latitude) - _mean_balanced_height() + bump,
+        "imbalance": bump,
+    }
 
 
-def initial_state(equation: ShallowWater, *, perturbed: bool = True) -> State:
-    """The jet alone, steady, or with the bump if `perturbed`.
+@cache
+def _mean_balanced_height() -> float:
+    """Of `balanced_height` over the sphere, m."""
+    sine, weights = np.polynomial.legendre.leggauss(400)
+    return float((balanced_height(np.arcsin(sine)) * weights).sum() / 2)
 
-    The jet is balanced in spectral space (`ShallowWater.balanced`), so that it is steady at every
-    truncation; where the jet is resolved this is `balanced_height`.
-    """
-    sphere = equation.sphere
-    latitude, longitude = np.radians(sphere.latitude)[:, None], np.radians(sphere.longitude)
-    u = eastward_wind(latitude) + 0 * longitude
-    vorticity, _ = sphere.vorticity_divergence(u, 0 * u)
-    state = equation.balanced(vorticity)
-    if perturbed:
-        bump = sphere.to_modal(height_bump(longitude, latitude)) * CONSTANTS.gravity
-        state = {**state, "geopotential": state["geopotential"] + bump}
-    return state
+
+CASE = Case(
+    summary="in shallow water, Galewsky's jet, which rolls up within six days",
+    equations="shallow-water",
+    constants=CONSTANTS,
+    start=start,
+    mean_geopotential=CONSTANTS.gravity * MEAN_DEPTH,
+)

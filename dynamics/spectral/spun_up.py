@@ -20,7 +20,8 @@ import numpy as np
 from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 
-SHIPPED = Path(__file__).parents[1] / "data" / "held_suarez_t42l10.npz"
+DATA = Path(__file__).parents[1] / "data"
+SHIPPED = DATA / "held_suarez_t42l10.npz"
 NAMES = ("vorticity", "divergence", "temperature", "log_surface_pressure")
 SMOOTHNESS = 0.01
 """ε, dimensionless: temperatures that give the geopotential exactly would be jagged from level to

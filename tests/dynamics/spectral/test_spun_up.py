@@ -3,14 +3,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dynamics.simulation.simulation import Simulation
-from dynamics.simulation.spun_up import (
+from dynamics.spectral.spherical_harmonics import SphericalHarmonics
+from dynamics.spectral.spun_up import (
     SHIPPED,
     SpunUpState,
     height,
     interpolation,
     temperature_interpolation,
 )
-from dynamics.spectral.spherical_harmonics import SphericalHarmonics
 from dynamics.vertical import SigmaLevels
 
 
@@ -76,13 +76,13 @@ def test_temperatures_have_the_geopotential_that_the_winds_balance(new):
     assert np.abs(found - wanted).max() < 0.1 * np.abs(alone - wanted).max()
 
 
-def test_on_twice_the_levels_the_stratosphere_stays_calm(shipped, monkeypatch):
+def test_on_twice_the_levels_the_stratosphere_stays_calm(monkeypatch):
     monkeypatch.setattr("dynamics.compilation.compiled", lambda function: function)
     simulation = Simulation("held-suarez", truncation=21, num_levels=20, step=3600.0)
-    state = shipped.at(simulation.model.sphere, simulation.model.levels)
+    state = simulation.start(spun_up=True)
     spread = [
-        simulation.observe(state).fields["divergence"][1].std(),
-        simulation.observe(simulation.advance(state, 3)).fields["divergence"][1].std(),
+        simulation.observe(state)["divergence"].values[1].std(),
+        simulation.observe(simulation.advance(state, 3))["divergence"].values[1].std(),
     ]
     # what is out of balance becomes gravity waves: where temperatures were interpolated by
     # themselves, the divergence at sigma 0.075 became five times as large in three hours

@@ -14,12 +14,13 @@ their equations). With η = σ, since p_s = 1000 hPa everywhere, η_v = (η - η
 Latitudes are in radians here.
 """
 
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 
+from dynamics.case import Case, Values
 from dynamics.constants import PhysicalConstants
-from dynamics.spectral.primitive_equations import PrimitiveEquations, State
-from dynamics.spectral.spherical_harmonics import SphericalHarmonics
-from dynamics.vertical import SigmaLevels
 
 CONSTANTS = PhysicalConstants(
     radius=6.371229e6,
@@ -71,44 +72,29 @@ def wind_bump(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
     return BUMP_SPEED * np.exp(-((distance / BUMP_RADIUS) ** 2))
 
 
-def equation(
-    sphere: SphericalHarmonics,
-    levels: SigmaLevels,
-    *,
-    reference_temperature: float | np.ndarray = 300.0,
-) -> PrimitiveEquations:
-    """The equations of the case, with its mountains and constants, without diffusion."""
-    latitude = np.radians(sphere.latitude)[:, None]
-    return PrimitiveEquations(
-        sphere,
-        levels,
-        reference_temperature=reference_temperature,
-        orography=surface_geopotential(latitude) * np.ones_like(sphere.longitude),
+def case(*, perturbed: bool, summary: str) -> Case:
+    """The steady jets, or the baroclinic wave if `perturbed`."""
+    return Case(
+        summary=summary,
+        equations="primitive",
         constants=CONSTANTS,
+        start=partial(start, perturbed=perturbed),
+        orography=lambda latitude, longitude: surface_geopotential(latitude),
     )
 
 
-def initial_state(equations: PrimitiveEquations, *, perturbed: bool) -> State:
-    """The steady state, or the start of the baroclinic wave if `perturbed`.
-
-    Wind and temperature are those of the middles of the layers.
-    """
-    sphere, levels = equations.sphere, equations.levels
-    latitude = np.radians(sphere.latitude)[:, None]
-    longitude = np.radians(sphere.longitude)
-    sigma = levels.centers[:, None, None]
+def start(
+    latitude: np.ndarray, longitude: np.ndarray, sigma: np.ndarray, *, perturbed: bool
+) -> Mapping[str, Values]:
+    """The steady state, or the start of the baroclinic wave if `perturbed`."""
     u = eastward_wind(latitude, sigma) + 0 * longitude
     if perturbed:
         u = u + wind_bump(longitude, latitude)
-    variation = temperature(latitude, sigma) - equations.reference_temperature[:, None, None]
-    vorticity, divergence = sphere.vorticity_divergence(
-        sphere.constant(u), sphere.constant(np.zeros_like(u))
-    )
     return {
-        "vorticity": vorticity,
-        "divergence": divergence,
-        "temperature": sphere.to_modal(sphere.constant(variation + 0 * longitude)),
-        "log_surface_pressure": sphere.constant(np.zeros((1, *sphere.mask.shape))),
+        "eastward_wind": u,
+        "northward_wind": 0.0,
+        "temperature": temperature(latitude, sigma),
+        "surface_pressure": 1.0e5,
     }
 
 
