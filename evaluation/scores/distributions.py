@@ -15,6 +15,8 @@ from atmodist.fields.grid import Grid
 from evaluation.numerics import histograms
 from evaluation.scores.reduction import SPACE, Axis, reduced
 
+TOLERANCE = 0.05  # of a distance: where histograms may be further off, values are sorted
+
 
 def wasserstein(
     a: Any, b: Any, *, reduce: Sequence[Axis] = SPACE, grid: Grid | None = None,
@@ -22,8 +24,8 @@ def wasserstein(
 ) -> Any:  # fmt: skip
     """Wasserstein-1 distance between the distributions of two fields; see the module.
 
-    Where points weigh the same (latitude is kept), it is the mean |sorted a - sorted b|; else that
-    of `numerics.histograms`, off by 2⁻¹² of the mean magnitudes of both at most.
+    Where points weigh the same (latitude is kept), it is the mean |sorted a - sorted b|; else
+    `weighted_distance`, right to 5 %, and mostly far better.
 
     Args:
         a: Fields in units u: arrays or xarray objects, see `scores.reduction`.
@@ -58,6 +60,36 @@ def sample_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.abs(difference).mean(axis=0)
 
 
+def weighted_distance(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> float:
+    """W1 between fields (row, column) with weights (row, 1).
+
+    From histograms (`numerics.histograms`) where the bound of their error is below 5 % of it; from
+    the sorted values, which takes longer, where it is not: for fields far from zero that hardly
+    differ, such as temperatures in kelvin.
+    """
+    return distance_of(a, b, weights, histogram_of(a, weights), histogram_of(b, weights))
+
+
+def distance_of(
+    a: np.ndarray,
+    b: np.ndarray,
+    weights: np.ndarray,
+    own: histograms.Histogram,
+    other: histograms.Histogram,
+) -> float:
+    """`weighted_distance` of fields whose histograms are at hand."""
+    found = histograms.wasserstein(own, other)
+    if histograms.wasserstein_bound(own, other) <= TOLERANCE * found:
+        return found
+    if np.array_equal(a, b):
+        return 0.0
+    from scipy.stats import wasserstein_distance
+
+    share = np.broadcast_to(weights, a.shape).ravel()
+    values = (np.asarray(x, np.float64).ravel() for x in (a, b))
+    return float(wasserstein_distance(*values, share, share))
+
+
 def histogram_of(values: np.ndarray, weights: np.ndarray) -> histograms.Histogram:
     """The distribution of (row, column) with weights (row, 1)."""
     found = histograms.Histogram()
@@ -69,6 +101,4 @@ def _row_distance(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> np.ndarr
     if np.ptp(weights) == 0:
         return sample_distance(*(x.reshape(len(x), -1).T for x in (a, b)))
     pairs = zip(a, b, strict=True)
-    return np.array(
-        [histograms.wasserstein(*(histogram_of(x, weights) for x in pair)) for pair in pairs]
-    )
+    return np.array([weighted_distance(*pair, weights) for pair in pairs])

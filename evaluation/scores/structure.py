@@ -16,7 +16,8 @@ the date line, at most the whole circle.
 
 SSIM and PSNR are those of `atmodist.metric.pixel_measures`, with the range of the values of the
 reference for L. SSIM continues periodic fields over the date line; the windows within 5 rows of
-the first and the last are left out.
+the first and the last are left out. Where the reference is constant, L is zero and neither is
+defined: they are NaN, and means leave such steps out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -91,7 +92,7 @@ def ssim(a: Any, b: Any, *, grid: Grid | None = None, mean: Sequence[Axis] = ())
         mean: Other axes over which to take the mean.
 
     Returns:
-        -1 to 1, of the axes that are left.
+        -1 to 1, of the axes that are left; NaN where b is constant.
     """
 
     def formula(own: np.ndarray, aim: np.ndarray, points: Grid) -> np.ndarray:
@@ -120,7 +121,7 @@ def psnr(
         skipna: Whether missing values are left out; by default they are refused.
 
     Returns:
-        dB, of the axes that are kept; +∞ for equal fields.
+        dB, of the axes that are kept; +∞ for equal fields, NaN where b is constant.
     """
 
     def formula(own: np.ndarray, aim: np.ndarray, of: np.ndarray) -> np.ndarray:
@@ -321,11 +322,11 @@ def similarity(candidate: np.ndarray, reference: np.ndarray, periodic: bool) -> 
 
     Args:
         candidate: (latitude, longitude).
-        reference: The same; L is the range of its values.
+        reference: The same, not constant; L is the range of its values.
         periodic: Whether the last column is the neighbour of the first.
     """
     ranges = np.array([[float(np.ptp(reference))]])
-    scale = np.float32(ranges[0, 0]) or np.float32(1)  # squares of vorticity underflow float32
+    scale = np.float32(ranges[0, 0])  # squares of vorticity underflow float32
     pair = [(x / scale)[None, ..., None] for x in (candidate, reference)]
     if periodic:
         padding = [(0, 0), (0, 0), (SSIM_RADIUS, SSIM_RADIUS), (0, 0)]
@@ -339,14 +340,20 @@ def similarity(candidate: np.ndarray, reference: np.ndarray, periodic: bool) -> 
 
 
 def peak_ratio(error: Any, ranges: Any) -> Any:
-    """PSNR = 10 log10(L² / mean squared error), dB; +∞ for equal fields."""
+    """PSNR = 10 log10(L² / mean squared error), dB; +∞ for equal fields, NaN for L = 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(error > 0, 10 * np.log10(ranges**2 / error), np.inf)
+        ratio = np.where(error > 0, 10 * np.log10(ranges**2 / error), np.inf)
+    return np.where(np.asarray(ranges) > 0, ratio, np.nan)
 
 
 def similarity_map(candidate: np.ndarray, reference: np.ndarray, periodic: bool) -> np.ndarray:
-    """SSIM of each place, (latitude, longitude); NaN where `similarity` leaves places out."""
+    """SSIM of each place, (latitude, longitude).
+
+    NaN where `similarity` leaves places out, and everywhere where the reference is constant.
+    """
     whole = np.full(candidate.shape, np.nan)
+    if np.ptp(reference) == 0:
+        return whole
     columns = slice(None) if periodic else slice(SSIM_RADIUS, -SSIM_RADIUS)
     whole[SSIM_RADIUS:-SSIM_RADIUS, columns] = similarity(candidate, reference, periodic)
     return whole

@@ -131,7 +131,7 @@ def _of_variable(array: "xr.DataArray", baseline: str, bootstrap: Bootstrap) -> 
                 row[axis] = names[i]
             row["value"] = _mean(own[index])
             if in_time:
-                row["times"] = own.shape[-1]
+                row["times"] = int((~np.isnan(own[index])).sum())
             truth = named[REFERENCE][index] if REFERENCE in named else None
             draws = bootstrap if in_time else None
             if candidate != REFERENCE and truth is not None:

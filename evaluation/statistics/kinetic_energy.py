@@ -79,7 +79,7 @@ class KineticEnergies(StepAccumulator):
             {
                 "energy": energy.sum(axis=-1),
                 "level_difference": level_difference(energy[0, 1:], expected[0, 1:]),
-                "effective_wavelength": wavelength(resolution, self.setting.radius / 1000),
+                "step_degree": resolution,
             },
         )
 
@@ -95,6 +95,7 @@ class KineticEnergies(StepAccumulator):
         energy, reference = self.mean("energy"), self.mean("reference")
         degree = np.arange(energy.shape[-1])
         ratio = ratio_of(energy, reference)
+        resolution = effective_resolution(ratio[0, 1:], degree[1:], self._threshold)
         steps = self.series("energy")
         units = {"units": "m2 s-2"}
         part = {"total": "kinetic energy", "rotational": "kinetic energy, rotational part"}
@@ -128,9 +129,18 @@ class KineticEnergies(StepAccumulator):
                         "better": "lower",
                     },
                 ),
-                "energy_effective_wavelength": (
+                "energy_step_degree": (
                     "time",
-                    self.series("effective_wavelength"),
+                    self.series("step_degree"),
+                    {
+                        "long_name": "effective resolution of single steps, as degree",
+                        "units": "1",
+                        "better": "higher",
+                    },
+                ),
+                "energy_effective_wavelength": (
+                    (),
+                    wavelength(resolution, self.setting.radius / 1000),
                     {
                         "long_name": "effective resolution of kinetic energy, as wavelength",
                         "units": "km",
@@ -141,7 +151,7 @@ class KineticEnergies(StepAccumulator):
                 ),
                 "energy_effective_degree": (
                     (),
-                    effective_resolution(ratio[0, 1:], degree[1:], self._threshold),
+                    resolution,
                     {
                         "long_name": "effective resolution of kinetic energy, as degree",
                         "units": "1",
@@ -182,7 +192,7 @@ class KineticEnergy(Statistic):
     title = "Kinetic energy"
     needs: frozenset[Need] = frozenset({"sphere", "winds"})
     of_reference = True
-    version = 2
+    version = 3
 
     def accumulator(self, setting: Setting) -> KineticEnergies:
         """Starts to accumulate; see the module for options."""

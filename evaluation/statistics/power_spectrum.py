@@ -4,7 +4,12 @@ On the sphere S_l is the power of degree l (see `numerics.spherical`), which sum
 of f². Of named regions, and of grids that do not cover the sphere, it is power per wavenumber of
 flat, tapered tiles (see `numerics.spectra`). Low power at small scales is blur; the scale from
 which on it is lost is the effective resolution. Too much of it is noise, which only the difference
-in level, over all scales, notices.
+in level, over all scales, notices. Power below what the precision of files allows to tell, 1e-8 of
+the variance of the reference spread over all modes, counts as nothing (`above_precision`).
+
+The effective resolution is read off the mean spectra, as a wavelength and as a degree. That of
+single steps is kept as a degree alone, for tests of differences: the spectrum of one step crosses
+the threshold early by chance at times, and a mean of wavelengths would be ruled by these.
 
 Options:
     threshold    Ratio to the reference below which a scale counts as lost; 0.5.
@@ -24,8 +29,9 @@ from evaluation.contract.units_text import squared_units, units_of
 from evaluation.numerics.setting import GLOBE, Setting
 from evaluation.numerics.shared import coefficients
 from evaluation.numerics.spectra import (
+    MEDIAN_WIDTH,
     WindowedSpectrum,
-    effective_resolution,
+    above_precision,
     level_difference,
     ratio_of,
     slope,
@@ -39,7 +45,7 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"threshold": 0.5, "slope": None, "side": 2000.0, "taper": "hann"}
 RING_MEDIAN = 3  # rings; there are fewer of them than degrees
-SERIES = ("total_power", "level_difference", "small_scale_level", "effective_wavelength")
+SERIES = ("total_power", "level_difference", "small_scale_level", "step_degree")
 
 
 class PowerSpectra(StepAccumulator):
@@ -68,25 +74,27 @@ class PowerSpectra(StepAccumulator):
         for index, region in enumerate(setting.regions):
             if region == GLOBE and self._on_sphere:
                 power, reference = powers(sample)
-                median = {}
+                median, modes = {}, 2 * np.arange(power.shape[-1]) + 1.0
                 scale = wavelength(np.arange(1, power.shape[-1]), setting.radius / 1000)
             elif region in self._windows:
                 window = self._windows[region]
                 power = window(_cut(sample.candidate, setting, region))
                 same = sample.candidate is sample.reference
                 reference = power if same else window(_cut(sample.reference, setting, region))
-                median = {"width": RING_MEDIAN}
+                median, modes = {"width": RING_MEDIAN}, window.modes
                 scale = 1 / window.wavenumber[1 : window.num_resolved + 1]
             else:
                 continue
             means[f"power {region}"], means[f"reference {region}"] = power, reference
             scalars["total_power"][index] = power.sum(axis=-1)
-            power, reference = power[..., 1 : len(scale) + 1], reference[..., 1 : len(scale) + 1]
+            inside = slice(1, len(scale) + 1)
+            power, reference = above_precision(
+                (power[..., inside], reference[..., inside]), reference, modes
+            )
             scalars["level_difference"][index] = level_difference(power, reference)
             scalars["small_scale_level"][index] = small_scale_level(power, reference)
-            scalars["effective_wavelength"][index] = resolved_wavelength(
-                power, reference, scale, self._threshold, **median
-            )
+            resolved = resolved_wavelength(power, reference, scale, self._threshold, **median)
+            scalars["step_degree"][index] = degree_of(resolved, setting.radius / 1000)
         self.add(sample.seconds, means, scalars)
 
     def result(self) -> "xr.Dataset":
@@ -111,18 +119,62 @@ class PowerSpectra(StepAccumulator):
                 "power of small scales relative to the reference", "dB", "reference",
                 {"main": 2, "short_name": "power of small scales"},
             ),
-            "effective_wavelength": (
-                "effective resolution, as wavelength", "km", "lower",
-                {"main": 1, "short_name": "effective resolution"},
+            "step_degree": (
+                "effective resolution of single steps, as degree", "1", "higher",
             ),
         }  # fmt: skip
         for name, described in attributes.items():
             data[name] = ("time", "region", "channel"), self.series(name), _attributes(*described)
+        self._add_resolution(data)
         if self._on_sphere:
             self._add_sphere(data, units)
         if self._windows:
             self._add_windows(data, units)
         return data
+
+    def _add_resolution(self, data: "xr.Dataset") -> None:
+        """The effective resolution of the mean spectra, for all regions that have any."""
+        setting = self.setting
+        found = np.full((len(setting.regions), len(setting.channels)), np.nan)
+        for index, region in enumerate(setting.regions):
+            if region == GLOBE and self._on_sphere:
+                own, aim = self._mean_spectra(GLOBE)
+                scale = wavelength(np.arange(1, own.shape[-1] + 1), setting.radius / 1000)
+                width = MEDIAN_WIDTH
+            elif region in self._windows:
+                own, aim = self._mean_spectra(region)
+                scale = 1 / self._windows[region].wavenumber[1 : own.shape[-1] + 1]
+                width = RING_MEDIAN
+            else:
+                continue
+            found[index] = resolved_wavelength(own, aim, scale, self._threshold, width)
+        dims = "region", "channel"
+        data["effective_wavelength"] = (
+            dims,
+            found,
+            _attributes(
+                "effective resolution of the mean spectrum, as wavelength", "km", "lower",
+                {"main": 1, "short_name": "effective resolution"},
+            ),
+        )  # fmt: skip
+        data["effective_degree"] = (
+            dims,
+            degree_of(found, setting.radius / 1000),
+            _attributes(
+                "effective resolution of the mean spectrum, as degree", "1", "higher",
+                {"main": 1, "short_name": "effective resolution, as degree"},
+            ),
+        )  # fmt: skip
+
+    def _mean_spectra(self, region: str) -> tuple[np.ndarray, ...]:
+        """Mean power of candidate and reference, without the mean, above the precision of data."""
+        power, reference = self.mean(f"power {region}"), self.mean(f"reference {region}")
+        if region in self._windows:
+            window = self._windows[region]
+            inside, modes = slice(1, window.num_resolved + 1), window.modes
+        else:
+            inside, modes = slice(1, None), 2 * np.arange(power.shape[-1]) + 1.0
+        return above_precision((power[..., inside], reference[..., inside]), reference, modes)
 
     def _add_sphere(self, data: "xr.Dataset", units: str) -> None:
         power, reference = self.mean(f"power {GLOBE}"), self.mean(f"reference {GLOBE}")
@@ -134,18 +186,13 @@ class PowerSpectra(StepAccumulator):
             {"long_name": "Wavelength", "units": "m"},
         )
         ratio = ratio_of(power, reference)
+        ratio[..., 1:] = ratio_of(*self._mean_spectra(GLOBE))
         for name, values, long_name, unit in (
             ("power_spectrum", power, "power per degree", units),
             ("power_spread", self.spread(f"power {GLOBE}"), "standard deviation over time", units),
             ("power_ratio", ratio, "power over that of the reference", "1"),
         ):
             data[name] = ("channel", "degree"), values, _attributes(long_name, unit)
-        resolution = effective_resolution(ratio[..., 1:], degree[1:], self._threshold)
-        data["effective_degree"] = (
-            "channel",
-            resolution,
-            _attributes("effective resolution, as degree of spherical harmonics", "1", "higher"),
-        )
         if self._slope is not None:
             data["spectral_slope"] = (
                 "channel",
@@ -189,6 +236,11 @@ def powers(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     if sample.candidate is sample.reference:
         return power, power
     return power, power_per_degree(sample.shared(coefficients, of_reference=True))
+
+
+def degree_of(length: np.ndarray, radius: float) -> np.ndarray:
+    """Degree l, not whole, of a wavelength 2πa / √(l(l+1)); both in one unit."""
+    return np.asarray(np.sqrt(0.25 + (2 * np.pi * radius / length) ** 2) - 0.5)
 
 
 def checked_threshold(threshold: object) -> float:
@@ -243,7 +295,7 @@ class PowerSpectrum(Statistic):
     name = "power_spectrum"
     title = "Power spectra"
     of_reference = True
-    version = 3
+    version = 4
 
     def accumulator(self, setting: Setting) -> PowerSpectra:
         """Starts to accumulate; see the module for options."""

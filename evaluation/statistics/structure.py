@@ -6,7 +6,8 @@ extremes has too few. The score of all steps takes its means over time, too.
 
 SSIM and PSNR are those of `atmodist.metric.pixel_measures` for each channel, with the range of the
 values of the reference at the same time for L. SSIM continues periodic fields over the date line;
-the windows within 5 rows of the first and the last are left out.
+the windows within 5 rows of the first and the last are left out. Steps at which the reference is
+constant have neither, and are left out of means.
 """
 
 from collections.abc import Iterator
@@ -176,7 +177,7 @@ class Structure(Statistic):
 
     name = "structure"
     title = "Structure: fractions skill score, SSIM, PSNR"
-    version = 2
+    version = 3
 
     def accumulator(self, setting: Setting) -> StructureSums:
         """Starts to accumulate."""

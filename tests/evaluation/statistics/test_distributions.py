@@ -43,6 +43,21 @@ def test_distance_is_scipys_by_area(common, fields, soft):
     assert abs(pooled - exact) < bound
 
 
+def test_distance_of_fields_far_from_zero_is_right(common, fields):
+    weights = np.broadcast_to(common.grid.area_weights, common.grid.shape).ravel()
+    truth = (280.0 + 5e4 * fields[:2]).astype(np.float32)  # as temperatures in kelvin
+    warmer = truth + np.float32(0.01)
+    result = accumulate(STATISTIC, common, warmer, truth).result()
+    for step in range(2):
+        exact = [
+            stats.wasserstein_distance(a.ravel(), b.ravel(), weights, weights)
+            for a, b in zip(warmer[step], truth[step], strict=True)
+        ]
+        assert_allclose(result.wasserstein[step].sel(region="globe"), exact, rtol=0.05)
+    error = np.abs(result.pooled_wasserstein - 0.01)
+    assert (error <= result.bound).all()
+
+
 def test_blur_takes_the_tails(common, fields, soft):
     own = accumulate(STATISTIC, common, fields, fields).result()
     assert (soft.pooled_wasserstein > 0).all()

@@ -56,7 +56,8 @@ def test_spectrum_of_a_synthesised_field_is_recovered(truth):
 def test_the_identical_candidate_is_perfect(truth):
     result = accumulated(truth, truth.copy(), setting()).result()
     assert_allclose(result.power_ratio[:, 1:], 1.0)
-    assert_allclose(result.effective_degree, 63)
+    assert_allclose(result.effective_degree.sel(region=GLOBE), 63)
+    assert_allclose(result.step_degree.sel(region=GLOBE), 63)
     for region in (GLOBE, "pacific"):
         assert_allclose(result.level_difference.sel(region=region), 0.0)
     assert_allclose(result.window_ratio.sel(region="pacific").dropna("ring"), 1.0)
@@ -67,7 +68,8 @@ def test_blur_loses_power_and_resolution_on_the_globe_and_in_regions(truth):
     loss = np.exp(-np.log(2) / 2 * (degrees(63) / half) ** 2)
     blurred = synthesis(modal_series() * loss, GRID)
     result = accumulated(blurred, truth, setting(side=6000.0)).result()
-    assert_allclose(result.effective_degree, half, atol=0.05)
+    assert_allclose(result.effective_degree.sel(region=GLOBE), half, atol=0.05)
+    assert_allclose(result.step_degree.sel(region=GLOBE), half, atol=0.05)
     length = 2 * np.pi * EARTH_RADIUS / 1000 / half
     assert_allclose(result.effective_wavelength.sel(region=GLOBE), length, rtol=0.03)
     # rings are 1 / 6000 km wide: this lies between the third and the fourth
@@ -80,9 +82,51 @@ def test_blur_loses_power_and_resolution_on_the_globe_and_in_regions(truth):
 def test_noise_does_not_pass_as_resolution_without_being_noticed(truth):
     gain = np.where(degrees(63) > 40, 2.0, 1.0)
     result = accumulated(synthesis(modal_series() * gain, GRID), truth, setting()).result()
-    assert_allclose(result.effective_degree, 63)
+    assert_allclose(result.effective_degree.sel(region=GLOBE), 63)
     expected = 10 * np.log10(4) * np.sqrt(23 / 63)
     assert_allclose(result.level_difference.sel(region=GLOBE), expected, rtol=1e-9)
+
+
+def test_one_chance_step_does_not_decide_the_resolution():
+    loss = np.exp(-np.log(2) / 2 * (degrees(63) / 24.5) ** 2)
+    modal = modal_series(num_steps=8)
+    truth, blurred = synthesis(modal, GRID), synthesis(modal * loss, GRID)
+    blurred[3] *= 0.5  # of this step all scales count as lost, from degree 1 on
+    result = accumulated(blurred, truth, setting()).result().sel(region=GLOBE)
+    assert (result.step_degree[3] < 2).all()
+    assert (result.effective_degree > 20).all()
+    expected = 2 * np.pi * EARTH_RADIUS / 1000 / np.sqrt(24.5 * 25.5)
+    assert (result.effective_wavelength < 1.2 * expected).all()  # a mean of steps says 4 times that
+
+
+@pytest.mark.parametrize("precision", ["float32", "16 bits"])
+def test_rounding_of_files_is_no_power_of_small_scales(precision):
+    steep = np.r_[0.0, np.arange(1, 64) ** -9.0]
+    rng = np.random.default_rng(0)
+    modal = np.stack([[random_modal(steep, rng) for _ in CHANNELS] for _ in range(2)])
+    truth = 5500.0 + 100.0 * synthesis(modal, GRID)  # as geopotential heights
+    if precision == "float32":
+        rounded = truth.astype(np.float32).astype(np.float64)
+    else:
+        step = np.ptp(truth) / 2**16
+        rounded = np.round(truth / step) * step
+    result = accumulated(rounded, truth, setting()).result().sel(region=GLOBE)
+    assert_allclose(result.small_scale_level, 0.0, atol=0.1)
+    assert_allclose(result.level_difference, 0.0, atol=0.2)
+    assert_allclose(result.effective_degree, 63)
+    back = accumulated(truth, rounded, setting()).result().sel(region=GLOBE)
+    assert_allclose(back.effective_degree, 63)
+
+
+def test_power_above_the_precision_of_files_still_counts():
+    flat = np.r_[0.0, np.full(63, 1.0)]
+    flat[32:] = 1e-5  # of the power of large scales, far above that of rounding
+    rng = np.random.default_rng(0)
+    modal = np.stack([[random_modal(flat, rng) for _ in CHANNELS]])
+    cut = np.where(degrees(63) > 31, 0.0, 1.0)
+    result = accumulated(synthesis(modal * cut, GRID), synthesis(modal, GRID), setting()).result()
+    assert (result.small_scale_level.sel(region=GLOBE) < -20).all()
+    assert_allclose(result.effective_degree.sel(region=GLOBE), 31.5, atol=0.5)
 
 
 def test_turning_both_fields_in_longitude_changes_nothing_global(truth):
@@ -122,7 +166,7 @@ def test_a_grid_that_is_no_sphere_has_spectra_of_itself_and_small_regions_none()
     field = np.random.default_rng(1).normal(size=(4, 2, *grid.shape)).astype(np.float32)
     result = accumulated(field, field, setting(grid, regions)).result()
     assert "power_spectrum" not in result
-    assert "effective_degree" not in result
+    assert_allclose(result.effective_degree.sel(region="point"), np.nan)
     assert np.isnan(result.window_spectrum.sel(region="point")).all()
     assert np.isnan(result.total_power.sel(region="point")).all()
     # white noise: power per area of wavenumbers is variance times area of a cell
@@ -182,8 +226,9 @@ def test_power_and_its_loss_are_the_candidates(truth):
     levels = half.small_scale_level.sel(region=[GLOBE, "pacific"])
     assert_allclose(levels, 10 * np.log10(1 / 4), rtol=1e-9)
     # all is lost, from the largest scale on; of a candidate with twice the amplitude nothing is
-    assert (half.effective_degree < 2).all()
-    assert (twice.effective_degree == own.effective_degree).all()
+    assert (half.effective_degree.sel(region=GLOBE) < 2).all()
+    globe = twice.effective_degree.sel(region=GLOBE)
+    assert (globe == own.effective_degree.sel(region=GLOBE)).all()
     for region, shortening in ((GLOBE, 40), ("pacific", 2)):
         lost, kept = (x.effective_wavelength.sel(region=region) for x in (half, twice))
         assert (lost > shortening * kept).all()
