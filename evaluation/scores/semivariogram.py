@@ -112,11 +112,14 @@ class PointPairs:
         first, second: Into the flattened field, (lag, pair).
         distance: Their mean distance in km, (lag,); NaN where a region has no room for the lag,
             and then the pairs are meaningless.
+        bias: var(d) / mean(d)² of their distances d, (lag,). By so much, as a share, the sampled γ
+            lies too high where γ grows as the square of the distance; less where it grows slower.
     """
 
     first: np.ndarray
     second: np.ndarray
     distance: np.ndarray
+    bias: np.ndarray
 
 
 def draw_pairs(
@@ -144,14 +147,15 @@ def draw_pairs(
     rng = np.random.default_rng(list(seed))
     first = np.zeros((len(lags), num_pairs), dtype=np.int64)
     second = np.zeros_like(first)
-    distance = np.full(len(lags), np.nan)
+    distance, bias = np.full((2, len(lags)), np.nan)
     for index, angle in enumerate(1000 * np.asarray(lags, dtype=np.float64) / radius):
         found = _draw_at(cells, angle, num_pairs, rng, direction)
         if found is not None:
             order = np.argsort(found[0], kind="stable")  # neighbours in memory come together
             first[index], second[index] = found[0][order], found[1][order]
             distance[index] = found[2].mean() * radius / 1000
-    return PointPairs(first=first, second=second, distance=distance)
+            bias[index] = found[2].var() / found[2].mean() ** 2
+    return PointPairs(first=first, second=second, distance=distance, bias=bias)
 
 
 def sampled_semivariogram(field: np.ndarray, pairs: PointPairs) -> np.ndarray:

@@ -13,6 +13,7 @@ from evaluation.scores.semivariogram import (
     isotropic_semivariogram,
     sampled_semivariogram,
 )
+from evaluation.statistics.semivariogram import LEAST_LAG
 
 GRID = make_grid("cell-centred", 90)
 KM = EARTH_RADIUS / 1000
@@ -88,6 +89,21 @@ def test_moving_points_to_the_grid_hardly_biases_lags_of_several_spacings():
     bias = means / isotropic_semivariogram(power, pairs.distance) - 1
     assert np.abs(bias).max() < 0.02
     assert np.abs(bias[2]) < 0.003
+
+
+def test_the_bias_of_moving_points_to_the_grid_is_bounded_and_below_a_percent_by_default():
+    spacing = float(np.abs(np.diff(GRID.latitude)).max()) * np.pi / 180 * KM
+    lags = spacing * np.array([1.0, 2.0, LEAST_LAG, 9.0])
+    pairs = draw_pairs(GRID, whole(GRID), lags, 100_000, [4])
+    smooth = np.r_[0.0, 1.0]  # degree 1: a semivariogram that grows as the square of the distance
+    for i in range(len(lags)):
+        distance = KM * great_circle(*points(GRID, pairs.first[i]), *points(GRID, pairs.second[i]))
+        mean = isotropic_semivariogram(smooth, distance).mean()
+        found = mean / isotropic_semivariogram(smooth, pairs.distance[i : i + 1])[0] - 1
+        assert_allclose(found, pairs.bias[i], rtol=0.06)  # 1 - cos grows a little slower
+    assert pairs.bias[0] > 0.05
+    assert pairs.bias[1] > 0.02
+    assert (pairs.bias[2:] < 0.01).all()
 
 
 def test_white_noise_is_flat_and_keeps_its_variance():
