@@ -19,6 +19,7 @@ import numpy as np
 
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
+from atmodist.fields.virtual_sources import require_sources
 from atmodist.files.described import Described
 from atmodist.files.file_kinds import file_kind, mismatch
 
@@ -371,10 +372,7 @@ def _checked_data(file: h5py.File, path: Path) -> h5py.Dataset:
             f"{path}: /data must be float32; it is {data.dtype} (write it again with "
             ".astype('float32'), after undoing any packing)"
         )
-    for source in data.virtual_sources() if data.is_virtual else ():
-        # HDF5 itself would fill the place of a missing file with a constant, silently.
-        if source.file_name != "." and not (path.parent / source.file_name).is_file():
-            raise ValueError(f"{path} joins files, and {source.file_name} is missing")
+    require_sources(data, path)
     return data
 
 

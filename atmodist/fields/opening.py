@@ -80,6 +80,16 @@ def _open_netcdf(path: str) -> "xr.Dataset":
             raise ImportError(
                 f"{path} is NetCDF-4, which needs h5netcdf: pip install 'atmodist[netcdf]'"
             ) from None
+        _require_sources(path)
     else:
         raise UnsupportedFileError(mismatch(path, "an archive, NetCDF 3 or 4, or Zarr"))
     return xr.open_dataset(path, engine=engine, decode_times=False, chunks=None, cache=False)
+
+
+def _require_sources(path: str) -> None:
+    from atmodist.fields.virtual_sources import require_all_sources
+
+    try:
+        require_all_sources(path)
+    except ValueError as error:
+        raise BrokenFileError(str(error)) from None

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 _HEAD_BYTES = 1024
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_EDITIONS = (1, 2)
+_SEARCH_BYTES = 64 << 20  # within which data may begin, behind text or a user block
+_BLOCK_BYTES = 1 << 20
 
 
 class _Kind(NamedTuple):
@@ -39,13 +43,56 @@ _KINDS = {
 
 def file_kind(path: str | Path) -> str:
     """Tells the kind of a file: one of the table, "text" or "unknown"."""
-    return _kind(_head(path))
+    kind = _kind(_head(path))
+    if kind not in ("text", "unknown", "compressed"):
+        return kind
+    if _has_user_block(path):
+        return "hdf5"
+    return "grib" if kind != "compressed" and find_grib(path) is not None else kind
+
+
+def find_grib(path: str | Path, start: int = 0) -> int | None:
+    """Where the first GRIB message from `start` on begins, whatever text stands before it.
+
+    A message is "GRIB", three bytes, and the number of its edition, a byte that no text has.
+
+    Returns:
+        Its offset; None if there is none.
+    """
+    with Path(path).open("rb") as file:
+        file.seek(start)
+        offset, block = start, file.read(_BLOCK_BYTES)
+        while block:
+            place = block.find(b"GRIB")
+            while 0 <= place <= len(block) - 8:
+                if block[place + 7] in _EDITIONS or offset + place == start:
+                    return offset + place
+                place = block.find(b"GRIB", place + 4)
+            if offset - start > _SEARCH_BYTES:
+                return None
+            tail = block[-7:]  # may hold the beginning of a message
+            more = file.read(_BLOCK_BYTES)
+            if not more:
+                return None
+            offset, block = offset + len(block) - len(tail), tail + more
+    return None
+
+
+def _has_user_block(path: str | Path) -> bool:
+    """Whether an HDF5 file begins behind a block of something else, of 512, 1024, ... bytes."""
+    size, offset = Path(path).stat().st_size, 512
+    with Path(path).open("rb") as file:
+        while offset < min(size, _SEARCH_BYTES):
+            file.seek(offset)
+            if file.read(len(_HDF5)) == _HDF5:
+                return True
+            offset *= 2
+    return False
 
 
 def description(path: str | Path) -> str:
     """What a file is, in words that follow its name, such as "is text (it begins 'Not found')"."""
-    head = _head(path)
-    kind = _kind(head)
+    head, kind = _head(path), file_kind(path)
     if kind == "text":
         return f"is text (it begins {_first_line(head)!r})"
     if kind in _KINDS:
@@ -78,10 +125,7 @@ def _kind(head: bytes) -> str:
     text = head.lstrip().lower()
     if text.startswith(b"<") and b"html" in text:
         return "html"
-    is_text = _text(head) is not None
-    if b"GRIB" in head and not is_text:
-        return "grib"  # some centres put lines of their own before the first message
-    return "text" if is_text else "unknown"
+    return "unknown" if _text(head) is None else "text"
 
 
 def _text(head: bytes) -> str | None:

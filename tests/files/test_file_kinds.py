@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from atmodist.files.file_kinds import description, file_kind, mismatch
+from atmodist.files.file_kinds import description, file_kind, find_grib, mismatch
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,33 @@ def test_a_wrong_file_is_named_with_what_to_do(tmp_path):
         f"{tmp_path / 'a'} is a GRIB file, not an archive; "
         "make an archive of it first (atmodist ingest)"
     )
+
+
+GRIB = b"GRIB\x00\x00\x28\x01" + b"\x00" * 28 + b"7777"
+
+
+@pytest.mark.parametrize("before", [0, 100, 1500, 3_000_000])
+def test_grib_is_found_behind_text_of_any_length(tmp_path, before):
+    text = (b"A GRIB FILE, THE GRIB OF TODAY\n" * (before // 31 + 1))[:before]
+    (tmp_path / "a").write_bytes(text + GRIB)
+    assert file_kind(tmp_path / "a") == "grib"
+    assert find_grib(tmp_path / "a") == before
+    (tmp_path / "a").write_bytes(text + b"nothing of the kind")
+    assert file_kind(tmp_path / "a") == "text"
+    assert find_grib(tmp_path / "a") is None
+
+
+def test_grib_across_two_blocks_is_found(tmp_path):
+    for before in range((1 << 20) - 9, (1 << 20) + 2):
+        (tmp_path / "a").write_bytes(b" " * before + GRIB)
+        assert find_grib(tmp_path / "a") == before
+
+
+@pytest.mark.parametrize("size", [512, 1024, 8192])
+@pytest.mark.parametrize("block", [b"\0", b"a user's own words "])
+def test_hdf5_behind_a_user_block_is_hdf5(tmp_path, size, block):
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=size) as file:
+        file["x"] = 1
+    with (tmp_path / "a.h5").open("r+b") as file:
+        file.write((block * size)[:size])
+    assert file_kind(tmp_path / "a.h5") == "hdf5"
