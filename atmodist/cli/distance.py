@@ -2,6 +2,7 @@
 
 import math
 import sys
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,10 @@ class DistanceConfig:
     """Stage of the encoder, for instance stage3; the default of the metric if not given."""
     weights: dict[str, float] | None = None
     """Weights of several stages instead, for instance '{stage2: 1, stage3: 0.5}'."""
+    member: int | None = None
+    """Member of an ensemble to take, as the files call it, if they hold several."""
+    unusual_values: bool = False
+    """Read winds, vorticity or divergence that no atmosphere has, rather than refuse them."""
     output: Path | None = None
     """CSV file to write; without it all distances are printed if they are few."""
 
@@ -90,10 +95,21 @@ def _rows(config: DistanceConfig, metric: "Metric") -> Iterator[list[Any]]:
     from atmodist.fields.series import after, matched, open_series
 
     with ExitStack() as stack:
+        channels = metric.features.normalization.described_channels
         series = [
-            stack.enter_context(open_series(path, metric.features.normalization.described_channels))
+            stack.enter_context(
+                open_series(
+                    path,
+                    channels,
+                    member=config.member,
+                    unusual_values=config.unusual_values,
+                )
+            )
             for path in config.fields
         ]
+        for one in series:
+            for note in one.notes:
+                warnings.warn(f"{one.path}: {note}", UserWarning, stacklevel=2)
         a, b = series[0], series[-1]
         pairs = after(a, config.lag) if config.lag is not None else matched(a, b)
         if not a.grid.matches(b.grid):

@@ -161,6 +161,42 @@ class Grid(Described):
         )
 
 
+def gaps(values: np.ndarray) -> np.ndarray:
+    """Where coordinates jump: points after which there is a gap, across which nothing is known.
+
+    A single distance that is half as long again as both its neighbours is one, so that a column
+    that is missing is found; so is one that is three times a neighbour. Grids that are stretched
+    smoothly have none, and neither does a half row at a pole.
+
+    Args:
+        values: Degrees, increasing or decreasing. Shape (point,).
+    """
+    steps = np.abs(np.diff(values))
+    if len(steps) < 2:
+        return np.zeros(0, np.int64)
+    padded = np.concatenate([[np.nan], steps, [np.nan]])
+    before, after = padded[:-2], padded[2:]
+    isolated = steps > 1.5 * np.fmax(before, after)
+    # The outermost distance may be a half row.
+    inner = np.concatenate([[np.nan, np.nan], steps[1:-1], [np.nan, np.nan]])
+    wide = steps > 3.0 * np.fmin(inner[:-2], inner[2:])
+    return np.flatnonzero(isolated | wide)
+
+
+def require_contiguous(grid: Grid, advice: str = "select one side of it first") -> None:
+    """Raises `ValueError` if the points of a grid leave a gap, and says where."""
+    for name, values, east in (
+        ("longitudes", grid.longitude, "E"), ("latitudes", grid.latitude, ""),
+    ):  # fmt: skip
+        for place in gaps(values)[:1]:
+            ends = [f"{v:g}{east}" if east else _degrees(v) for v in values[place : place + 2]]
+            usual = float(np.median(np.abs(np.diff(values))))
+            raise ValueError(
+                f"the {name} leave a gap from {ends[0]} to {ends[1]}, where points are "
+                f"{usual:g} degrees apart; {advice}"
+            )
+
+
 def gauss_latitudes(num_rows: int) -> np.ndarray:
     """Degrees north of the Gauss-Legendre rows, north to south. Shape (num_rows,)."""
     return np.degrees(np.arcsin(_legendre_rule(num_rows)[0]))[::-1]

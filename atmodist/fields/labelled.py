@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from atmodist.fields.archive import Channel
-from atmodist.fields.grid import Grid
+from atmodist.fields.cf.describe import standard_name, variables_of
+from atmodist.fields.cf.horizontal import HorizontalAxis, horizontal_axes, horizontal_axis
+from atmodist.fields.cf.invalid_values import InvalidValues, invalid_values
+from atmodist.fields.cf.quantities import contradiction
+from atmodist.fields.grid import Grid, require_contiguous
 from atmodist.fields.orientation import Orientation
 
 CHANNEL = "channel"
 _CORE = ("__channel", "__latitude", "__longitude")  # dimensions while they are without coordinates
-_AXES = {
-    "latitude": (("latitude", "lat"), ("degrees_n", "degree_n")),
-    "longitude": (("longitude", "lon"), ("degrees_e", "degree_e")),
-}
 
 
 def is_labelled(x: Any) -> bool:
@@ -36,15 +36,24 @@ class LabelledFields:
     Attributes:
         array: (..., channel, latitude, longitude), channels in order, axes as in the file.
         orientation: How to turn latitude and longitude.
+        invalid: What is no value, by channel.
     """
 
     array: Any
     orientation: Orientation
+    invalid: tuple[InvalidValues, ...]
 
     @property
     def grid(self) -> Grid:
         """The points after turning."""
         return self.orientation.grid
+
+    def turned(self, values: np.ndarray) -> np.ndarray:
+        """Values (..., channel, latitude, longitude) of `bare` turned, NaN where there are none."""
+        marked = [
+            invalid.apply(values[..., place, :, :]) for place, invalid in enumerate(self.invalid)
+        ]
+        return self.orientation.apply(np.stack(marked, axis=-3))
 
     @property
     def bare(self) -> Any:
@@ -66,13 +75,39 @@ def recognised(x: Any, channels: Sequence[Channel]) -> LabelledFields:
 
     array = _from_dataset(x, channels) if isinstance(x, xr.Dataset) else x
     array = _with_channels(array, channels)
-    rows, columns = (axis_dimension(array, axis) for axis in ("latitude", "longitude"))
+    variables = {**variables_of(x), **variables_of(array)}
+    rows, columns = horizontal_axes(variables, [d for d in array.dims if d != CHANNEL])
+    orientation = oriented(rows, columns)
+    array = array.transpose(..., CHANNEL, rows.dim, columns.dim)
+    return LabelledFields(array, orientation, _invalid(x, array, channels))
+
+
+def oriented(rows: HorizontalAxis, columns: HorizontalAxis) -> Orientation:
+    """How fields on two axes lie.
+
+    Raises:
+        ValueError: If these make no grid, or one with a gap.
+    """
     try:
-        orientation = Orientation(array[rows].values, array[columns].values)
-        orientation.grid  # noqa: B018  raises if these are no coordinates
+        orientation = Orientation(rows.degrees, columns.degrees)
+        require_contiguous(orientation.grid)
     except ValueError as error:
-        raise ValueError(f"the coordinates {rows} and {columns} make no grid: {error}") from None
-    return LabelledFields(array.transpose(..., CHANNEL, rows, columns), orientation)
+        raise ValueError(
+            f"the coordinates {rows.name} and {columns.name} make no grid: {error}"
+        ) from None
+    return orientation
+
+
+def separate(x: Any, channels: Sequence[Channel]) -> list[Any]:
+    """One DataArray for each channel of a Dataset, as lazy as it was.
+
+    Raises:
+        ValueError: If a channel is missing, or units are others.
+    """
+    if "data" in x.data_vars and CHANNEL in x["data"].dims:
+        array = _with_channels(x["data"], channels)
+        return [array.isel({CHANNEL: place}, drop=True) for place in range(len(channels))]
+    return [_variable(x, channel) for channel in channels]
 
 
 def apply(
@@ -111,7 +146,7 @@ def apply(
         meet(x.grid)
 
     def block(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        turned = (x.orientation.apply(first), y.orientation.apply(second))
+        turned = (x.turned(first), y.turned(second))
         result = function(*turned, x.grid)
         return turned_back(result, x.orientation) if on_grid else result
 
@@ -190,25 +225,46 @@ def _from_dataset(dataset: Any, channels: Sequence[Channel]) -> Any:
 
     if "data" in dataset.data_vars and CHANNEL in dataset["data"].dims:
         return dataset["data"]  # an archive
-    found = []
-    for channel in channels:
-        names = [
-            name
-            for name, variable in dataset.data_vars.items()
-            if str(name) == channel.name
-            or variable.attrs.get("standard_name", "") == (channel.standard_name or channel.name)
-        ]
-        if len(names) != 1:
-            present = ", ".join(map(str, dataset.data_vars)) or "nothing"
-            raise ValueError(
-                f"the dataset must have one variable {channel.name!r} (by its name or "
-                f"standard_name); it has {present}"
-            )
-        variable = dataset[names[0]]
-        require_units(channel.name, variable.attrs.get("units", ""), channel.units)
-        found.append(variable.reset_coords(drop=True))
+    found = [_variable(dataset, channel).reset_coords(drop=True) for channel in channels]
     dim = xr.IndexVariable(CHANNEL, [channel.name for channel in channels])
     return xr.concat(found, dim=dim, combine_attrs="drop", coords="minimal", compat="override")
+
+
+def _variable(dataset: Any, channel: Channel) -> Any:
+    """The variable of a Dataset that a channel is."""
+    names = [
+        name
+        for name, variable in dataset.data_vars.items()
+        if standard_name(variable.attrs) == (channel.standard_name or channel.name)
+        or (str(name) == channel.name and not contradiction(channel.name, variable.attrs))
+    ]
+    if len(names) != 1:
+        present = ", ".join(
+            str(name)
+            + (f" ({why})" if (why := contradiction(channel.name, variable.attrs)) else "")
+            if str(name) == channel.name
+            else str(name)
+            for name, variable in dataset.data_vars.items()
+        )
+        raise ValueError(
+            f"the dataset must have one variable {channel.name!r} (by its name or "
+            f"standard_name); it has {present or 'nothing'}"
+        )
+    variable = dataset[names[0]]
+    require_units(channel.name, variable.attrs.get("units", ""), channel.units)
+    return variable
+
+
+def _invalid(x: Any, array: Any, channels: Sequence[Channel]) -> tuple[InvalidValues, ...]:
+    import xarray as xr
+
+    separated = separate(x, channels) if isinstance(x, xr.Dataset) else [array] * len(channels)
+    return tuple(invalid_of(one) for one in separated)
+
+
+def invalid_of(array: Any) -> InvalidValues:
+    """What is no value of a DataArray."""
+    return invalid_values(array.attrs, array.encoding, array.dtype)
 
 
 def _with_channels(array: Any, channels: Sequence[Channel]) -> Any:
@@ -253,26 +309,10 @@ def _canonical(units: str) -> str:
 
 
 def axis_dimension(array: Any, axis: str) -> Hashable:
-    """The dimension that is an axis, "latitude" or "longitude", by its attributes or name.
+    """The dimension that is an axis, "latitude" or "longitude".
 
     Raises:
         ValueError: If there is none, or more than one.
     """
-    names, units = _AXES[axis]
-    found = []
-    for dim in array.dims:
-        if dim not in array.coords:
-            continue
-        attributes = {key: str(value).lower() for key, value in array[dim].attrs.items()}
-        if (
-            attributes.get("standard_name") == axis
-            or attributes.get("units", "").startswith(units)
-            or str(dim).lower() in names
-        ):
-            found.append(dim)
-    if len(found) != 1:
-        raise ValueError(
-            f"the field needs one {axis} dimension with coordinates; it has dimensions "
-            f"{tuple(map(str, array.dims))}"
-        )
-    return found[0]
+    field = array.name or "the field"
+    return horizontal_axis(variables_of(array), array.dims, axis, field).dim

@@ -1,8 +1,9 @@
 """Series of fields in archives, NetCDF or Zarr, read one by one, and which of them to compare."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ import numpy as np
 
 from atmodist.fields import labelled
 from atmodist.fields.archive import KNOWN_CHANNELS, Archive, Channel, is_archive
+from atmodist.fields.cf.axes import FieldAxes, field_axes
+from atmodist.fields.cf.describe import some
+from atmodist.fields.cf.valid_times import ValidTimes
 from atmodist.fields.grid import Grid
-from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
+from atmodist.fields.plausibility import require_plausible
+from atmodist.fields.time_axis import NO_CALENDAR, TimeAxis, format_seconds
 from atmodist.fields.zarr_store import is_zarr
 
 
@@ -28,6 +33,9 @@ class FieldSeries:
         read: Reads the field of a step: (channel, latitude, longitude), float32.
         channels: Names and units of the channels, as far as the file tells them.
         calendar: CF calendar of the times.
+        members: What the members of an ensemble are called, where there are several and none was
+            chosen; then `read` takes the number of one as well (see `by_member`).
+        notes: What had to be assumed.
     """
 
     path: Path
@@ -35,9 +43,11 @@ class FieldSeries:
     times: tuple[str, ...]
     is_dated: bool
     seconds: np.ndarray | None
-    read: Callable[[int], np.ndarray]
+    read: Callable[..., np.ndarray]
     channels: tuple[Channel, ...] = ()
     calendar: str = "standard"
+    members: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times)
@@ -49,6 +59,15 @@ class FieldSeries:
             return TimeAxis.counted(len(self))
         return TimeAxis(self.seconds, self.calendar)
 
+    def by_member(self) -> "tuple[FieldSeries, ...]":
+        """A series for each member of an ensemble; the series itself where there is none."""
+        if not self.members:
+            return (self,)
+        return tuple(
+            replace(self, read=partial(self.read, member=place), members=())
+            for place in range(len(self.members))
+        )
+
 
 def require_series(path: str | Path) -> None:
     """Raises `FileNotFoundError` where there is neither a file nor a Zarr store."""
@@ -59,12 +78,23 @@ def require_series(path: str | Path) -> None:
 
 
 @contextmanager
-def open_series(path: str | Path, channels: Sequence[Channel]) -> Iterator[FieldSeries]:
+def open_series(
+    path: str | Path,
+    channels: Sequence[Channel],
+    *,
+    member: int | None = None,
+    ensemble: bool = False,
+    unusual_values: bool = False,
+) -> Iterator[FieldSeries]:
     """Opens an archive, NetCDF file or Zarr store.
 
     Args:
         path: The file.
         channels: What to read, in this order. Units must agree where both are known.
+        member: Which member of an ensemble, by what the file calls it; by default there must be
+            one at most.
+        ensemble: Whether to take all members instead, see `FieldSeries.members`.
+        unusual_values: Whether to read values that no atmosphere has (see `plausibility`).
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -74,7 +104,8 @@ def open_series(path: str | Path, channels: Sequence[Channel]) -> Iterator[Field
     require_series(path)
     if is_archive(path):
         with Archive(path) as archive:
-            yield archive_series(archive, channels)
+            series = archive_series(archive, channels)
+            yield series if unusual_values else _plausible(series)
         return
     from atmodist.fields.opening import open_dataset
 
@@ -83,7 +114,8 @@ def open_series(path: str | Path, channels: Sequence[Channel]) -> Iterator[Field
     except ImportError as error:
         raise ValueError(str(error)) from None
     with dataset:
-        yield _of_dataset(path, dataset, channels)
+        series = _of_dataset(path, dataset, channels, member, ensemble)
+        yield series if unusual_values else _plausible(series)
 
 
 def matched(a: FieldSeries, b: FieldSeries) -> list[tuple[int, int]]:
@@ -156,65 +188,111 @@ def archive_series(archive: Archive, channels: Sequence[Channel]) -> FieldSeries
     return FieldSeries(archive.path, archive.grid, times, dated, seconds, read, own, calendar)
 
 
-def _of_dataset(path: Path, dataset: Any, channels: Sequence[Channel]) -> FieldSeries:
-    import xarray as xr
-
+def _of_dataset(
+    path: Path, dataset: Any, channels: Sequence[Channel], member: int | None, ensemble: bool
+) -> FieldSeries:
     try:
-        decoded = xr.decode_cf(dataset)
-        fields = labelled.recognised(decoded, channels)
+        arrays = labelled.separate(dataset, channels)
+        axes = field_axes(dataset, arrays[0])
+        orientation = labelled.oriented(axes.latitude, axes.longitude)
+        step_dim, member_dim = _series_axes(axes, arrays, member, ensemble)
+        count = 1 if step_dim is None else arrays[0].sizes[step_dim]
+        times, seconds, calendar = _times(axes.times, count)
+        chosen = _chosen_member(axes, member) if member is not None or not ensemble else None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    array = fields.array.squeeze([d for d in fields.array.dims[:-3] if fields.array.sizes[d] == 1])
-    if array.ndim > 4:
-        raise ValueError(
-            f"{path}: besides channel, latitude and longitude there must be one axis, of time; "
-            f"there are {tuple(map(str, array.dims[:-3]))}: select one of each first"
-        )
-    if array.ndim == 3:
-        array = array.expand_dims("time")
-    times, seconds, calendar = _times(_time_values(array, decoded))
+    marks = [labelled.invalid_of(array) for array in arrays]
+    core = (axes.latitude.dim, axes.longitude.dim)
 
-    def read(step: int) -> np.ndarray:
-        return fields.orientation.apply(array.isel({array.dims[0]: step}).values)
+    def read(step: int, member: int = chosen or 0) -> np.ndarray:
+        fields = []
+        for array, invalid in zip(arrays, marks, strict=True):
+            places = dict.fromkeys((dim for dim in array.dims if dim not in core), 0)
+            wanted = {step_dim: step, member_dim: member}
+            places |= {dim: wanted[dim] for dim in places if dim in wanted}
+            fields.append(invalid.apply(array.isel(places).transpose(*core).values))
+        return orientation.apply(np.stack(fields))
 
     own = tuple(c if c.units else KNOWN_CHANNELS.get(c.name, c) for c in channels)
-    dated = seconds is not None
-    return FieldSeries(path, fields.grid, times, dated, seconds, read, own, calendar)
+    return FieldSeries(
+        path, orientation.grid, times, seconds is not None, seconds, read, own, calendar,
+        members=axes.members if chosen is None and member_dim is not None else (),
+        notes=() if axes.times is None else axes.times.notes,
+    )  # fmt: skip
 
 
-def _time_values(array: Any, dataset: Any) -> np.ndarray:
-    """Dates of the fields, from whatever variable of the file tells them; else their numbers.
+def _series_axes(
+    axes: FieldAxes, arrays: Sequence[Any], member: int | None, ensemble: bool
+) -> tuple[Hashable | None, Hashable | None]:
+    """The axis along which fields follow each other, and that of members; refuses all others."""
+    first = arrays[0]
+    for array in arrays[1:]:
+        if dict(array.sizes) != dict(first.sizes):
+            raise ValueError(
+                f"{first.name} has the axes {dict(first.sizes)} and {array.name} "
+                f"{dict(array.sizes)}; they must be the same"
+            )
+    if len(axes.levels) > 1:
+        raise ValueError(
+            f"{first.name} has {len(axes.levels)} levels ({some(axes.levels)}), of which one is "
+            f"needed: {_select(axes.level_dim)}"
+        )
+    if axes.member_dim is not None and first.sizes[axes.member_dim] > 1:
+        if member is None and not ensemble:
+            raise ValueError(
+                f"{first.name} has {len(axes.members)} members of an ensemble "
+                f"({some(axes.members)}), of which one is needed: {_select(axes.member_dim)}"
+            )
+        member_dim = axes.member_dim
+    else:
+        member_dim = None
+    dims = () if axes.times is None else axes.times.dims
+    lead = None if axes.times is None else axes.times.lead_dim
+    if len(dims) > 1 or (lead is not None and dims):
+        both = " and ".join(f"{first.sizes[dim]} of {dim}" for dim in (*dims, lead) if dim)
+        raise ValueError(
+            f"{first.name} has several starts of forecasts and several lead times ({both}); "
+            f"{_select(dims[-1] if lead is None else lead)}"
+        )
+    others = [dim for dim in axes.others if dim not in (lead, member_dim)]
+    along = [*dims, *([lead] if lead is not None else []), *others]
+    if len(along) > 1 or lead is not None:
+        raise ValueError(
+            "besides channel, latitude and longitude there must be one axis, of time; "
+            f"{first.name} has {tuple(map(str, along))}: {_select(along[-1])}"
+        )
+    return (along[0] if along else None), member_dim
 
-    A forecast is known by the time that it is valid at, and a file of one field may have its time
-    as a scalar beside it.
-    """
-    dim, count = array.dims[0], array.sizes[array.dims[0]]
-    named = {name: dataset[name] for name in ("valid_time", dim, "time") if name in dataset}
-    standard = {
-        name: variable
-        for name, variable in dataset.variables.items()
-        if variable.attrs.get("standard_name") == "time"
-    }
-    for variable in (named | standard).values():
-        fits = variable.dims == (dim,) if count > 1 else variable.size == 1
-        if fits and _are_dates(values := variable.values.reshape(count)):
-            return np.asarray(values)
-    return np.arange(count)
+
+def _select(dim: Hashable) -> str:
+    return f"select one first, for instance with xarray: dataset.isel({dim}=0)"
 
 
-def _are_dates(values: np.ndarray) -> bool:
-    return np.issubdtype(values.dtype, np.datetime64) or hasattr(values[0], "isoformat")
+def _chosen_member(axes: FieldAxes, member: int | None) -> int | None:
+    """Place of the member that was asked for; None where nothing is to be chosen."""
+    if member is None:
+        return None
+    if not axes.members:
+        raise ValueError(f"there is no member {member}, for the file has no members")
+    names = [str(name) for name in axes.members]
+    if str(member) not in names:
+        raise ValueError(f"there is no member {member}; there are {some(axes.members)}")
+    return names.index(str(member))
 
 
-def _times(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray | None, str]:
+def _times(times: ValidTimes | None, count: int) -> tuple[tuple[str, ...], np.ndarray | None, str]:
     """Times in words, in seconds where there are dates, and their calendar."""
-    if np.issubdtype(values.dtype, np.datetime64):
-        seconds = values.astype("datetime64[s]")
-        return tuple(map(str, seconds)), seconds.astype(np.int64), "standard"
-    if _are_dates(values):
-        from cftime import date2num
+    if times is None or times.calendar == NO_CALENDAR or times.seconds.size != count:
+        return tuple(f"step {i}" for i in range(count)), None, NO_CALENDAR
+    seconds = times.seconds.ravel()
+    words = tuple(format_seconds(int(second), times.calendar) for second in seconds)
+    return words, seconds, times.calendar
 
-        calendar = str(values[0].calendar)
-        seconds = np.round(date2num(values, EPOCH_UNITS, calendar=calendar)).astype(np.int64)
-        return tuple(value.isoformat() for value in values), seconds, calendar
-    return tuple(f"step {i}" for i in range(len(values))), None, NO_CALENDAR
+
+def _plausible(series: FieldSeries) -> FieldSeries:
+    def read(step: int, **which: int) -> np.ndarray:
+        field = series.read(step, **which)
+        require_plausible(field, series.channels, series.times[step], series.path)
+        return field
+
+    return replace(series, read=read)

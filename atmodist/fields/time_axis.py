@@ -19,7 +19,7 @@ NO_CALENDAR = "none"  # bare files: steps are counted, not dated
 STANDARD_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 _ISO = re.compile(r"^(\d{1,4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d))?)?Z?)?$")
 _DAY = 86_400
-_REFORM = -141_427 * _DAY  # 1582-10-15: from here on the standard calendar is Gregorian
+REFORM = -141_427 * _DAY  # 1582-10-15: from here on the standard calendar is Gregorian
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,7 +111,7 @@ class TimeAxis(Described):
             raise ValueError(f"{text!r} is no time; write 2018-10-06 or 2018-10-06T18:00")
         parts = [int(part) if part else 0 for part in match.groups()]
         try:
-            seconds = _encode(parts, self.calendar)
+            seconds = seconds_of(parts, self.calendar)
         except ValueError:
             raise ValueError(f"{text!r} does not exist in the calendar {self.calendar!r}") from None
         whole_day = end_of_day and match.group(4) is None
@@ -135,14 +135,15 @@ def format_seconds(seconds: int, calendar: str) -> str:
     """ISO text of seconds since 1970-01-01 in a calendar; "step 3" where there is none."""
     if calendar == NO_CALENDAR:
         return f"step {seconds}"
-    if calendar == "proleptic_gregorian" or (calendar in STANDARD_CALENDARS and seconds >= _REFORM):
+    if calendar == "proleptic_gregorian" or (calendar in STANDARD_CALENDARS and seconds >= REFORM):
         return str(np.datetime64(seconds, "s"))
     import cftime
 
     return str(cftime.num2date(seconds, EPOCH_UNITS, calendar=calendar).isoformat())
 
 
-def _encode(parts: list[int], calendar: str) -> int:
+def seconds_of(parts: list[int], calendar: str) -> int:
+    """Seconds since 1970-01-01 of year, month, day, hour, ... in a calendar."""
     import cftime
 
     return int(cftime.date2num(cftime.datetime(*parts, calendar=calendar), EPOCH_UNITS, calendar))

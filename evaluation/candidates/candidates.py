@@ -4,14 +4,14 @@ All are read by valid time, in physical units, on the grid of the reference and 
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from atmodist.fields.archive import Channel, channel_names, named_channels
 from atmodist.fields.grid import Grid
-from atmodist.fields.series import open_series
+from atmodist.fields.series import FieldSeries, open_series
 from atmodist.fields.time_axis import TimeAxis, format_seconds
 from evaluation.candidates.fields import Fields, common_times
 from evaluation.candidates.kind import Inputs, Opening, Source
@@ -65,10 +65,16 @@ def open_sources(inputs: Inputs) -> Iterator[Sources]:
     with ExitStack() as stack:
         names = inputs.channels or channel_names(inputs.reference)
         unknown = named_channels(names)
-        series = stack.enter_context(open_series(inputs.reference, unknown))
+        unusual = inputs.unusual_values
+        series = stack.enter_context(open_series(inputs.reference, unknown, unusual_values=unusual))
         reference, channels = Fields(series, "reference"), series.channels
         labels = named_channels(names, tuple(channel.units for channel in channels))
-        opening = Opening(inputs, reference, lambda path: open_series(path, labels), stack)
+
+        def opened(path: str) -> AbstractContextManager[FieldSeries]:
+            return open_series(path, labels, ensemble=True, unusual_values=unusual)
+
+        opening = Opening(inputs, reference, opened, stack)
+        opening.notes.extend(f"reference: {note}" for note in series.notes)
         kinds = {candidate: KINDS[candidate.kind] for candidate in inputs.candidates}
         factors = (kind.factor(candidate, opening) for candidate, kind in kinds.items())
         opening.factors.update(factor for factor in factors if factor is not None)

@@ -53,6 +53,7 @@ class Inputs:
         low_archive: File that restorations begin from; None for block means of the reference.
         members: Members of each stochastic generator.
         seed: Of their noise.
+        unusual_values: Whether values that no atmosphere has are read.
     """
 
     reference: str
@@ -62,6 +63,7 @@ class Inputs:
     low_archive: str | None = None
     members: int = 1
     seed: int = 0
+    unusual_values: bool = False
 
 
 class Source(Protocol):
@@ -114,16 +116,29 @@ class Opening:
 
         Raises:
             FileNotFoundError: If there is none; says whose.
-            ValueError: If it does not fit to the reference; says whose.
+            ValueError: If it does not fit to the reference, or holds several members; says whose.
         """
+        found = self.members(path, candidate)
+        if len(found) > 1:
+            raise ValueError(
+                f"candidate {candidate.name}: {path} holds {len(found)} members of an ensemble, of "
+                "which one is needed: select it first"
+            )
+        return found[0]
+
+    def members(self, path: str, candidate: Candidate) -> tuple[Fields, ...]:
+        """Opens a file as `fields` does; an ensemble as its members."""
         what = f"candidate {candidate.name}"
         try:
-            found = Fields(self.stack.enter_context(self.series(path)), what)
+            series = self.stack.enter_context(self.series(path))
+            found = tuple(Fields(one, what) for one in series.by_member())
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{what}: {error}") from None
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from None
-        found.require_comparable(self.reference, what)
+        self.notes.extend(f"{candidate.name}: {note}" for note in series.notes)
+        for one in found:
+            one.require_comparable(self.reference, what)
         return found
 
 

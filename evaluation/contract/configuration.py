@@ -56,6 +56,8 @@ class EvaluationConfig:
     the reference by default."""
     members: int = 1
     """Members of each stochastic generator."""
+    unusual_values: bool = False
+    """Read winds, vorticity or divergence that no atmosphere has, rather than refuse them."""
     encoder: str | None = None
     """Encoder package or address, for the learned distance and projections."""
     baseline: str | None = None
@@ -132,6 +134,7 @@ class EvaluationConfig:
             low_archive=self.low_archive,
             members=self.members,
             seed=self.seed,
+            unusual_values=self.unusual_values,
         )
 
     @property

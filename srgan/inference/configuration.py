@@ -43,6 +43,10 @@ class InferConfig:
     static: str | None = None
     """static.npz of records of phire-data with static fields on the output's grid, if that is not
     the one the generator was trained on."""
+    member: int | None = None
+    """Member of an ensemble to take, as the input calls it, if it holds several."""
+    unusual_values: bool = False
+    """Read winds, vorticity or divergence that no atmosphere has, rather than refuse them."""
     start: str | None = None
     """First time, for instance 2018-10-06; the input's first by default."""
     end: str | None = None

@@ -89,7 +89,11 @@ def super_resolve(config: InferConfig) -> InferSummary:
         raise ValueError(f"{config.generator} is not stochastic: all members would be the same")
     assert restoration.channels is not None  # noqa: S101  for the type checker
     labels = named_channels(restoration.channels, restoration.units)
-    with open_series(config.input, labels) as series:
+    with open_series(
+        config.input, labels, member=config.member, unusual_values=config.unusual_values
+    ) as series:
+        for note in series.notes:
+            warnings.warn(f"{config.input}: {note}", UserWarning, stacklevel=2)
         coarse = _coarse(config, restoration, series)
         time = series.time
         steps = time.select(config.start, config.end)
@@ -256,6 +260,8 @@ def _identity(config: InferConfig, restoration: Restoration) -> dict[str, Any]:
         "end": config.end,
         "static": config.static and fingerprint(config.static),
     }
+    if config.member is not None:  # archives made before it existed are still the same
+        identity["input_member"] = config.member
     return {**identity, "seed": config.seed} if restoration.is_stochastic else identity
 
 

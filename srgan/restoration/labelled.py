@@ -51,7 +51,7 @@ def refined(restoration: Refining, low: Any, high_grid: Grid | None, seed: int, 
     bare = fields.bare
 
     def block(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        turned = fields.orientation.apply(values)
+        turned = fields.turned(values)
         out = np.empty((*turned.shape[:-2], *refinement.high.shape), np.float32)
         steps = np.broadcast_to(steps, turned.shape[:-3])
         for index in np.ndindex(*steps.shape):

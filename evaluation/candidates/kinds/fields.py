@@ -1,4 +1,4 @@
-"""Fields on the grid of the reference, in a file, or an ensemble with a file for each member."""
+"""Fields on the grid of the reference, in files; several members are an ensemble."""
 
 import glob
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from evaluation.candidates.kind import Candidate, Kind, Opening
 
 @dataclass(frozen=True)
 class StoredFields:
-    """A candidate whose fields are in files, one for each member."""
+    """A candidate whose fields are in files: all members in one, or a file for each."""
 
     members: tuple[Fields, ...]
 
@@ -27,19 +27,20 @@ class StoredFields:
 
     @property
     def num_members(self) -> int:
-        """How many files."""
+        """How many members."""
         return len(self.members)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Fingerprints of the files."""
-        return {"fields": [file_fingerprint(member.series.path) for member in self.members]}
+        paths = dict.fromkeys(member.series.path for member in self.members)
+        return {"fields": [file_fingerprint(path) for path in paths]}
 
     @property
     def about(self) -> str:
         """Names of the files."""
         first, last = self.members[0].series.path, self.members[-1].series.path
-        return f"{first} ... {last}" if len(self.members) > 1 else str(first)
+        return f"{first} ... {last}" if last != first else str(first)
 
     def read(self, second: int) -> Iterator[np.ndarray]:
         """Reads the members one by one."""
@@ -51,7 +52,9 @@ class StoredKind(Kind):
     """See the module."""
 
     usage = "FILE, [FILE, FILE] or 'PATTERN'"
-    about = "fields on the grid of the reference; several files are members of an ensemble"
+    about = (
+        "fields on the grid of the reference; several files, or an axis of members, are an ensemble"
+    )
 
     def default_name(self, value: str) -> str:
         """The name of the file, without its suffix."""
@@ -59,7 +62,9 @@ class StoredKind(Kind):
 
     def open(self, candidate: Candidate, opening: Opening) -> StoredFields:
         """Opens the files."""
-        members = tuple(opening.fields(path, candidate) for path in _files(candidate))
+        members = tuple(
+            member for path in _files(candidate) for member in opening.members(path, candidate)
+        )
         expected = opening.reference.series.grid
         for member in members:
             if not member.series.grid.matches(expected):
