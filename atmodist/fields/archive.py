@@ -8,7 +8,6 @@ nothing but `/data`, as the reference implementation writes, can be read as well
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -17,6 +16,7 @@ import h5py
 import hdf5plugin  # also registers the filters that archives may use
 import numpy as np
 
+from atmodist.fields.channels import DEFAULT_CHANNELS, DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
 from atmodist.fields.virtual_sources import require_sources
@@ -33,41 +33,6 @@ FORMAT_VERSION = 1
 LATITUDE_ATTRIBUTES = {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"}
 LONGITUDE_ATTRIBUTES = {"standard_name": "longitude", "units": "degrees_east", "axis": "X"}
 COUNT_UNITS = "1"  # of /time where steps are counted, not dated
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One variable of an archive.
-
-    Attributes:
-        name: What we call it, for instance "vorticity".
-        units: Its units, for instance "s-1".
-        standard_name: Its CF standard name; empty if it has none.
-    """
-
-    name: str
-    units: str = ""
-    standard_name: str = ""
-
-
-DIVERGENCE = Channel("divergence", "s-1", "divergence_of_wind")
-VORTICITY = Channel("vorticity", "s-1", "atmosphere_relative_vorticity")
-DEFAULT_CHANNELS = ("divergence", "vorticity")  # where nothing names them, in this order
-KNOWN_CHANNELS = {channel.name: channel for channel in (DIVERGENCE, VORTICITY)}
-
-
-def named_channels(names: Sequence[str], units: Sequence[str] = ()) -> tuple[Channel, ...]:
-    """Channels by name, with standard names where they are known.
-
-    Args:
-        names: Of the channels.
-        units: Of the channels; by default they are not known.
-    """
-    given = zip(names, units or ("",) * len(names), strict=True)
-    return tuple(
-        Channel(name, unit, KNOWN_CHANNELS[name].standard_name if name in KNOWN_CHANNELS else "")
-        for name, unit in given
-    )
 
 
 def is_archive(path: str | Path) -> bool:

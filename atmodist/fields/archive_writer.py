@@ -15,14 +15,8 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from atmodist.fields.archive import (
-    Archive,
-    Channel,
-    Compression,
-    check_finite,
-    create_data,
-    create_layout,
-)
+from atmodist.fields.archive import Archive, Compression, check_finite, create_data, create_layout
+from atmodist.fields.channels import Channel
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import TimeAxis, format_seconds
 from atmodist.files.hdf5_output import Hdf5Output

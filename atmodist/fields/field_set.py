@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from atmodist.fields.archive import Channel
+from atmodist.fields.channels import Channel
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import TimeAxis
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.fields.archive import Archive, Channel
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import Channel
 from atmodist.fields.field_set import FieldSet, LevelKind, Levels, Variable, part_of, split_label
 from atmodist.fields.labelled import require_units
 from atmodist.fields.series import FieldSeries

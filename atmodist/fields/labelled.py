@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.fields.archive import Channel
 from atmodist.fields.cf.describe import standard_name, variables_of
 from atmodist.fields.cf.horizontal import HorizontalAxis, horizontal_axes, horizontal_axis
 from atmodist.fields.cf.invalid_values import InvalidValues, invalid_values
 from atmodist.fields.cf.quantities import contradiction
+from atmodist.fields.channels import Channel
 from atmodist.fields.grid import Grid, require_contiguous
 from atmodist.fields.orientation import Orientation
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.fields.archive import Channel, named_channels
+from atmodist.fields.channels import Channel, named_channels
 from atmodist.files.outputs import digest, read_json, require_format, write_json
 
 FORMAT = "atmodist-normalization"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from atmodist.fields.archive import Channel
+from atmodist.fields.channels import Channel
 
 LARGEST_WIND = 250.0  # m s⁻¹
 LARGEST_VORTICITY = 1.0  # s⁻¹; of divergence as well

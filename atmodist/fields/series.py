@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from atmodist.fields import labelled
-from atmodist.fields.archive import KNOWN_CHANNELS, Archive, Channel, is_archive
+from atmodist.fields.archive import Archive, is_archive
 from atmodist.fields.cf.axes import FieldAxes, field_axes
 from atmodist.fields.cf.describe import some
 from atmodist.fields.cf.valid_times import ValidTimes
+from atmodist.fields.channels import KNOWN_CHANNELS, Channel
 from atmodist.fields.grid import Grid
 from atmodist.fields.plausibility import require_plausible
 from atmodist.fields.time_axis import NO_CALENDAR, TimeAxis, format_seconds

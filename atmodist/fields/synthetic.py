@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Compression
+from atmodist.fields.archive import Compression
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.files.constants import EARTH_RADIUS
 

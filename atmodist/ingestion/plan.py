@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import format_seconds
 from atmodist.ingestion.recognition import Contents, Level, Selection, Series, some

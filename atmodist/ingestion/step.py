@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from atmodist.fields.archive import Channel
+from atmodist.fields.channels import Channel
 from atmodist.fields.grid import Grid
 from atmodist.fields.orientation import canonical_longitude
 from atmodist.fields.time_axis import format_seconds

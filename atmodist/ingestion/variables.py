@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from atmodist.fields.archive import Channel
+from atmodist.fields.channels import Channel
 
 # `{0}` is u or v.
 _WIND_NAMES = (

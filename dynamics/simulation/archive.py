@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.archive_writer import ArchiveWriter, parts_folder
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.field_set import FieldSet
 from atmodist.files.outputs import (
     atomic_path,

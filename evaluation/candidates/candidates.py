@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atmodist.fields.archive import Channel, channel_names, named_channels
+from atmodist.fields.archive import channel_names
+from atmodist.fields.channels import Channel, named_channels
 from atmodist.fields.grid import Grid
 from atmodist.fields.series import FieldSeries, open_series
 from atmodist.fields.time_axis import TimeAxis, format_seconds

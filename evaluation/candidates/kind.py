@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from evaluation.candidates.fields import Fields
+if TYPE_CHECKING:
+    from evaluation.candidates.fields import Fields
 
 FILES = "fields"  # the kind of what is written without one
 
@@ -104,14 +105,14 @@ class Opening:
     """
 
     inputs: Inputs
-    reference: Fields
+    reference: "Fields"
     series: Callable[[str], AbstractContextManager[Any]]
     stack: ExitStack
     notes: list[str] = field(default_factory=list)
     factors: set[int] = field(default_factory=set)
     kept: dict[str, Any] = field(default_factory=dict)
 
-    def fields(self, path: str, candidate: Candidate) -> Fields:
+    def fields(self, path: str, candidate: Candidate) -> "Fields":
         """Opens a file whose times mean the same as those of the reference.
 
         Raises:
@@ -126,7 +127,7 @@ class Opening:
             )
         return found[0]
 
-    def members(self, path: str, candidate: Candidate) -> tuple[Fields, ...]:
+    def members(self, path: str, candidate: Candidate) -> tuple["Fields", ...]:
         """Opens a file as `fields` does; an ensemble as its members."""
         what = f"candidate {candidate.name}"
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atmodist.fields.archive import Channel
+from atmodist.fields.channels import Channel
 from evaluation.contract.regions import region_title
 from evaluation.contract.statistic import Picture
 from evaluation.contract.units_text import words

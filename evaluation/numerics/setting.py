@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.fields.archive import Channel
+from atmodist.fields.channels import Channel
 from atmodist.fields.grid import Grid
 from atmodist.files.constants import EARTH_RADIUS
 

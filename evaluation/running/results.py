@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atmodist.fields.archive import Channel
+from atmodist.fields.channels import Channel
 from atmodist.fields.described_grid import described_grid, grid_of
 from atmodist.fields.time_axis import TimeAxis
 from atmodist.files.outputs import atomic_path, plain_config, read_json, write_json, write_manifest

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from evaluation.contract.accumulation import StepAccumulator, checked_options
 from evaluation.contract.statistic import Need, Picture, Sample, Statistic
 from evaluation.numerics.setting import Setting

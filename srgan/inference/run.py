@@ -14,8 +14,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from atmodist.fields.archive import Archive, Channel, channel_names, check_finite, named_channels
+from atmodist.fields.archive import Archive, channel_names, check_finite
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import Channel, named_channels
 from atmodist.fields.grid import Grid
 from atmodist.fields.series import FieldSeries, open_series
 from atmodist.fields.time_axis import TimeAxis

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from atmodist.fields.archive import named_channels
+from atmodist.fields.channels import named_channels
 from atmodist.fields.grid import Grid
 from atmodist.fields.labelled import CHANNEL, LabelledFields, recognised
 from srgan.restoration.geometry import Refinement

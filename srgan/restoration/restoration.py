@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.fields.archive import Channel, check_finite
+from atmodist.fields.archive import check_finite
+from atmodist.fields.channels import Channel
 from atmodist.fields.grid import Grid
 from atmodist.fields.normalization import Normalization
 from srgan.restoration.degradation import Alignment, coarsen

@@ -6,8 +6,9 @@ channel 0 alone is a clock, one that looks at channel 1 alone knows the elapsed 
 
 import numpy as np
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import make_grid
 from atmodist.fields.normalization import Normalization
 from atmodist.pairs.configuration import PairSamplerConfig

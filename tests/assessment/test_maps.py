@@ -3,8 +3,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from atmodist.assessment.maps import map_lag, map_steps, window_starts
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import make_grid
 from tests.assessment.series import STEP, identity
 

@@ -9,7 +9,7 @@ from atmodist.calibration.pair_measures import (
     measure_pairs,
     standardized,
 )
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from tests.cli.test_rplearn_train import write_records
 from tests.metric.test_pixel_measures import fields
 from tests.pairs.archives import write_archive

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from atmodist.cli.main import main
-from atmodist.fields.archive import DIVERGENCE, VORTICITY
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import make_grid
 from atmodist.fields.normalization import Normalization
 from atmodist.files.outputs import read_json

@@ -217,7 +217,7 @@ def test_other_channels_are_refused(archive, features, tmp_path):
 
 
 def test_channels_come_in_the_order_of_the_encoder(features, tmp_path):
-    from atmodist.fields.archive import DIVERGENCE, VORTICITY
+    from atmodist.fields.channels import DIVERGENCE, VORTICITY
     from tests.pairs.archives import hourly, write_archive
 
     orders = {"dv.h5": (DIVERGENCE, VORTICITY), "vd.h5": (VORTICITY, DIVERGENCE)}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from atmodist.fields.archive import VORTICITY
+from atmodist.fields.channels import VORTICITY
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import TimeAxis
 from evaluation.contract.statistic import Picture

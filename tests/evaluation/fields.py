@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from evaluation.contract.statistic import Sample
 from evaluation.numerics.setting import GLOBE, Region, Setting

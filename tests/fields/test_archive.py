@@ -4,8 +4,9 @@ import pytest
 import xarray
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive, Channel
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid, make_grid
 
 STEP = 10_800

@@ -14,8 +14,9 @@ from numpy.testing import assert_array_equal
 
 from atmodist.cli.common import guarded
 from atmodist.fields import archive_writer
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveExistsError, ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import make_grid
 
 GRID = make_grid("cell-centred", 32)

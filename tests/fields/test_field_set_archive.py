@@ -4,8 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.fields.archive import Archive, Channel
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import Channel
 from atmodist.fields.field_set import FieldSet, ForecastTimes, Levels, Variable
 from atmodist.fields.field_set_archive import from_archive, series_of, write_archive
 from atmodist.fields.grid import make_grid

@@ -4,7 +4,8 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_array_equal
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive, Channel
+from atmodist.fields.archive import Archive
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import make_grid
 from atmodist.fields.series import FieldSeries, after, matched, open_series
 from tests.metric.encoders import made_normalization

@@ -9,8 +9,9 @@ from hypothesis.strategies import integers
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields import statistics as module
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.statistics import FieldMoments, compute_statistics
 from atmodist.fields.time_axis import TimeAxis

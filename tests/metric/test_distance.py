@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist import load_metric
-from atmodist.fields.archive import DIVERGENCE, VORTICITY
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.files.outputs import write_json
 from atmodist.metric.calibration import Calibration, StageCalibration

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.pairs.pair_format import decode_pair
 from atmodist.pairs.pair_records import PairRecords

@@ -8,7 +8,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy.stats import kstest
 
-from atmodist.fields.archive import Archive, Channel
+from atmodist.fields.archive import Archive
+from atmodist.fields.channels import Channel
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.normalization import Normalization
 from atmodist.files.outputs import read_json

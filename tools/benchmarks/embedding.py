@@ -80,8 +80,9 @@ def make_cases(
 ) -> dict[str, Callable[[], object]]:
     """What is to be compared, on one grid, with an archive in `folder`."""
     from atmodist.embedding.embed import embed_archive
-    from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
+    from atmodist.fields.archive import Archive
     from atmodist.fields.archive_writer import ArchiveWriter
+    from atmodist.fields.channels import DIVERGENCE, VORTICITY
     from atmodist.fields.grid import make_grid
     from atmodist.fields.normalization import Normalization
     from atmodist.metric.features import StageFeatures

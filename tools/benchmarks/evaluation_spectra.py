@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from common import machine, print_table
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.files.constants import EARTH_RADIUS
 from evaluation.contract.statistic import Sample

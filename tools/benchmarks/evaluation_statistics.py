@@ -24,7 +24,7 @@ os.environ.setdefault("DUCC0_NUM_THREADS", "1")  # as in a worker of phire-eval
 import numpy as np
 from common import machine, print_table
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from evaluation.contract.regions import with_globe
 from evaluation.contract.statistic import Accumulator, Sample

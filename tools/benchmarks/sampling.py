@@ -21,8 +21,9 @@ import h5py
 import numpy as np
 from common import machine, print_table
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import make_grid
 from atmodist.fields.statistics import compute_statistics
 from atmodist.pairs.pair_records import PairRecords

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from atmodist.fields.archive import VORTICITY, Archive
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import VORTICITY
 from atmodist.fields.grid import make_grid
 from evaluation.candidates.candidates import matched_times, open_sources
 from evaluation.candidates.fields import common_times

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import make_grid
 from evaluation.contract.accumulation import StepAccumulator, StepSeries, checked_options
 from evaluation.numerics.setting import GLOBE, Setting

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from atmodist.fields.archive import VORTICITY
+from atmodist.fields.channels import VORTICITY
 from atmodist.fields.grid import Grid
 from evaluation.drawing import pictures, plotting
 from evaluation.numerics.setting import GLOBE, REFERENCE, Region, Setting

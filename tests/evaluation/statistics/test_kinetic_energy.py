@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.files.constants import EARTH_RADIUS
 from evaluation.contract.statistic import Sample

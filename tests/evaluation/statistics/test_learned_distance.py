@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.ndimage import gaussian_filter
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Channel
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import make_grid
 from atmodist.files.outputs import write_json
 from atmodist.metric.calibration import Calibration, StageCalibration

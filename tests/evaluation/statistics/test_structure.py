@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.ndimage import gaussian_filter
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY
+from atmodist.fields.channels import DIVERGENCE, VORTICITY
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.metric.pixel_measures import SSIM_RADIUS
 from evaluation.contract.statistic import Sample

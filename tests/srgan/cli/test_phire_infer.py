@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive, Channel
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import make_grid
 from atmodist.files.outputs import read_json, write_json
 from srgan.cli.phire_infer import main

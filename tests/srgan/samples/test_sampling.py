@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from atmodist.fields.archive import DIVERGENCE, VORTICITY, Archive, Channel
+from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
+from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.normalization import Normalization
 from atmodist.files.outputs import read_json
