@@ -129,6 +129,8 @@ class Opening:
 
     def members(self, path: str, candidate: Candidate) -> tuple["Fields", ...]:
         """Opens a file as `fields` does; an ensemble as its members."""
+        from evaluation.candidates.fields import Fields
+
         what = f"candidate {candidate.name}"
         try:
             series = self.stack.enter_context(self.series(path))
