@@ -56,6 +56,7 @@ EXTRAS["dev"] = [
     *EXTRAS["docs"],
     "pytest>=8.3,<10",
     "pytest-cov>=7,<8",
+    "arch>=7,<9",  # block bootstraps, to hold our intervals against
     "pytest-xdist>=3.6.1,<4",
     "hypothesis>=6.115,<7",
     "ruff>=0.17,<0.18",  # the formatter changes between minor releases

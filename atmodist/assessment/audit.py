@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.assessment.bootstrap import BaseTimeBootstrap, cell
+from atmodist.assessment.base_times import BaseTimes, cell
 from atmodist.assessment.control_fields import DAY, ArchiveDonors, ClockTimes, RecordDonors
 from atmodist.assessment.place_and_clock_baseline import (
     accuracy_by_position,
@@ -92,8 +92,7 @@ class AuditSettings:
         unrelated_seconds: Fields at least this far apart count as unrelated.
         band_degrees: Width of latitude bands.
         batch_size: JudgedPairs per call of the network.
-        resamples: Of the bootstrap.
-        seed: Of the choice of fields and of the bootstrap.
+        seed: Of the choice of fields.
     """
 
     num_classes: int
@@ -101,14 +100,7 @@ class AuditSettings:
     unrelated_seconds: float = 3 * DAY
     band_degrees: float = 15.0
     batch_size: int = 128
-    resamples: int = 1000
     seed: int = 0
-
-    def bootstrap(self, pairs: JudgedPairs) -> BaseTimeBootstrap:
-        """Intervals of means over these pairs."""
-        return BaseTimeBootstrap(
-            pairs.step, max_label=self.num_classes, resamples=self.resamples, seed=self.seed
-        )
 
 
 class _Judge:
@@ -145,7 +137,6 @@ class _Judge:
         mask: np.ndarray | None = None,
     ) -> None:
         """Adds one row: the mean of values over the pairs."""
-        bootstrap = self.settings.bootstrap(pairs)
         target = pairs.label % 2 if parity else pairs.label
         chosen = target if mask is None else target[mask]
         guessing = None
@@ -158,7 +149,7 @@ class _Judge:
                 "source": source,
                 "count": len(chosen),
                 "score": score,
-                **bootstrap.mean(np.asarray(values, np.float64), mask),
+                **BaseTimes(pairs.step).mean(np.asarray(values, np.float64), mask),
                 "guessing": guessing,
             }
         )
@@ -327,7 +318,7 @@ def _conclude(judge: _Judge, pairs: JudgedPairs, blurred: bool) -> None:
             )
             right.append(hits)
         both = ~np.isnan(right[0]) & ~np.isnan(right[1])
-        gain = judge.settings.bootstrap(pairs).mean(np.nan_to_num(right[0] - right[1]), both)
+        gain = BaseTimes(pairs.step).mean(np.nan_to_num(right[0] - right[1]), both)
         if gain["value"] is None:
             continue
         target = "parity accuracy" if parity else "accuracy"

@@ -38,12 +38,12 @@ class PretextEvaluationConfig:
     """Bins of the reliability diagram."""
     band_degrees: float = 15.0
     """Width of the latitude bands of the tables."""
-    resamples: int = 1000
-    """Resamples of the bootstrap over base times."""
+    resamples: int | None = None
+    """Has no effect: intervals are computed, not drawn. Kept for configurations of version 0.1."""
     figures: bool = True
     """Whether to draw figures."""
     seed: int = 0
-    """Decides the resamples, and which fields the audit exchanges."""
+    """Decides which fields the audit exchanges."""
 
     def __post_init__(self) -> None:
         for name in ("run", "records", "output", "archive"):
@@ -54,7 +54,7 @@ class PretextEvaluationConfig:
                 "`checkpoints` must be best, all or the number of an epoch; "
                 f"got checkpoints={self.checkpoints!r}."
             )
-        least = {"map_times": 1, "audit_pairs": 1, "batch_size": 1, "bins": 2, "resamples": 20}
+        least = {"map_times": 1, "audit_pairs": 1, "batch_size": 1, "bins": 2}
         for name, limit in {**least, "lag": 1, "stride": 1, "seed": 0}.items():
             value = getattr(self, name)
             if value is not None and value < limit:

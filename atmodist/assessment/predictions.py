@@ -1,7 +1,7 @@
 """What a network answers for every pair of a split, kept on disk so that tables can be redone.
 
 Labels are zero-based: class k is a temporal distance of k + 1 archive time steps. Pairs drawn from
-one base time share their weather; whatever needs independent samples resamples base times.
+one base time share their weather; whatever needs independent samples looks at base times.
 """
 
 import zipfile

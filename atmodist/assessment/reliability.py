@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from atmodist.assessment.bootstrap import BaseTimeBootstrap
+from atmodist.assessment.base_times import BaseTimes
 from atmodist.assessment.predictions import Predictions, log_probabilities
 
 TEMPERATURES = (0.02, 50.0)  # searched between these
@@ -93,17 +93,19 @@ def calibration_error(
     *,
     temperature: float = 1.0,
     bins: int = 15,
-    bootstrap: BaseTimeBootstrap | None = None,
+    base_times: BaseTimes | None = None,
 ) -> dict[str, Any]:
-    """The expected calibration error, as `value`, with `low` and `high` if there is a bootstrap."""
+    """The expected calibration error, as `value`, with `low` and `high` if base times are told."""
     confidence, correct, place = _binned(logits, labels, temperature, bins)
     excess = np.zeros((len(labels), bins))
     excess[np.arange(len(labels)), place] = confidence - correct
-    result: dict[str, Any] = {"value": float(np.abs(excess.sum(axis=0)).sum() / len(labels))}
-    if bootstrap is not None:
-        counts = bootstrap.sums(np.ones(len(labels)))
-        result |= bootstrap.interval(np.abs(bootstrap.sums(excess)).sum(axis=1) / counts)
-    return result
+    if base_times is None:
+        return {"value": float(np.abs(excess.sum(axis=0)).sum() / len(labels))}
+    counted = np.concatenate([np.ones((len(labels), 1)), excess], axis=1)
+    row = base_times.of_sums(lambda sums: np.abs(sums[:, 1:]).sum(axis=1) / sums[:, 0], counted)
+    if row["low"] is not None:
+        row["low"] = max(row["low"], 0.0)
+    return row
 
 
 def halves(groups: np.ndarray) -> np.ndarray:
@@ -114,9 +116,7 @@ def halves(groups: np.ndarray) -> np.ndarray:
     return np.asarray(groups < distinct[len(distinct) // 2])
 
 
-def judge_calibration(
-    predictions: Predictions, *, bins: int, resamples: int, seed: int
-) -> dict[str, Any]:
+def judge_calibration(predictions: Predictions, *, bins: int) -> dict[str, Any]:
     """Fits the temperature on the earlier half of the base times, judges it on the later half.
 
     Returns:
@@ -128,9 +128,7 @@ def judge_calibration(
     logits, labels = predictions.logits, predictions.pairs.label
     temperature = fit_temperature(logits[first], labels[first])
     later, truth = logits[~first], labels[~first]
-    bootstrap = BaseTimeBootstrap(
-        predictions.pairs.step[~first], max_label=logits.shape[1], resamples=resamples, seed=seed
-    )
+    base_times = BaseTimes(predictions.pairs.step[~first])
     result: dict[str, Any] = {
         "temperature": temperature,
         "temperature_at_bound": at_bound(temperature),
@@ -142,9 +140,9 @@ def judge_calibration(
         log_probability = log_probabilities(later, value)
         result[name] = {
             "expected_calibration_error": calibration_error(
-                later, truth, temperature=value, bins=bins, bootstrap=bootstrap
+                later, truth, temperature=value, bins=bins, base_times=base_times
             ),
-            "loss": bootstrap.mean(-log_probability[np.arange(len(truth)), truth]),
+            "loss": base_times.mean(-log_probability[np.arange(len(truth)), truth]),
             "diagram": reliability_table(later, truth, temperature=value, bins=bins),
         }
     return result

@@ -9,7 +9,7 @@ import numpy as np
 
 from atmodist.assessment import figures
 from atmodist.assessment.audit import Audit
-from atmodist.assessment.bootstrap import LEAST_BASE_TIMES, cell
+from atmodist.assessment.base_times import LEAST_BASE_TIMES, cell
 from atmodist.assessment.configuration import PretextEvaluationConfig
 from atmodist.assessment.reliability import bound_note, temperature_text
 from atmodist.files.outputs import write_csv
@@ -131,7 +131,7 @@ def _base_times(entry: dict[str, Any]) -> str:
     count = entry["base_times"]
     if count < LEAST_BASE_TIMES:
         return f"{count} base time{'' if count == 1 else 's'}"
-    return f"{count} base times (95 % intervals from blocks of {entry['block_length']})"
+    return f"{count} base times (95 % intervals from their series)"
 
 
 def _read_log(path: Path) -> list[dict[str, str]]:

@@ -1,7 +1,7 @@
 """One evaluation from a run folder to a folder of tables, figures and numbers.
 
 Each checkpoint meets the records once; its answers are kept under `predictions/`, so that tables
-and figures can be redone without a network. Epochs share one set of resamples.
+and figures can be redone without a network.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from atmodist.assessment import figures, reliability, tables
 from atmodist.assessment.audit import Audit, AuditSettings, audit_shortcuts
-from atmodist.assessment.bootstrap import BaseTimeBootstrap
+from atmodist.assessment.base_times import BaseTimes
 from atmodist.assessment.configuration import PretextEvaluationConfig
 from atmodist.assessment.control_fields import ArchiveDonors, ClockTimes, RecordDonors
 from atmodist.assessment.judged_run import find_subject
@@ -109,25 +109,17 @@ class _Evaluation:
         predictions = self.predictions(epoch)
         label = predictions.pairs.label
         config, num_classes = self.config, self.subject.num_classes
-        bootstrap = BaseTimeBootstrap(
-            predictions.pairs.step,
-            max_label=num_classes,
-            resamples=config.resamples,
-            seed=config.seed,
-        )
+        base_times = BaseTimes(predictions.pairs.step)
         confusion = tables.confusion_matrix(label, predictions.guess, num_classes)
         return {
             "count": len(label),
-            "base_times": bootstrap.num_groups,
-            "block_length": bootstrap.block_length,
+            "base_times": base_times.num,
             "commonest_label_share": float(np.bincount(label).max() / len(label)),
-            "scores": tables.score_table(predictions, bootstrap),
+            "scores": tables.score_table(predictions, base_times),
             "confusion": confusion.tolist(),
-            "calibration": reliability.judge_calibration(
-                predictions, bins=config.bins, resamples=config.resamples, seed=config.seed
-            ),
-            "by_lag": tables.lag_table(predictions, bootstrap, self.subject.step_seconds),
-            "by_latitude": tables.latitude_table(predictions, bootstrap, config.band_degrees),
+            "calibration": reliability.judge_calibration(predictions, bins=config.bins),
+            "by_lag": tables.lag_table(predictions, base_times, self.subject.step_seconds),
+            "by_latitude": tables.latitude_table(predictions, base_times, config.band_degrees),
         }
 
     def predictions(self, epoch: int) -> Predictions:
@@ -180,7 +172,6 @@ class _Evaluation:
             unrelated_seconds=3600 * self.config.unrelated_hours,
             band_degrees=self.config.band_degrees,
             batch_size=self.config.batch_size,
-            resamples=self.config.resamples,
             seed=self.config.seed,
         )
         patches, pairs = self._first_pairs()

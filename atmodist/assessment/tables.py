@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from atmodist.assessment.bootstrap import BaseTimeBootstrap, Row
+from atmodist.assessment.base_times import BaseTimes, Row
 from atmodist.assessment.predictions import Predictions, log_probabilities
 
 
@@ -26,34 +26,34 @@ def pair_scores(predictions: Predictions) -> dict[str, np.ndarray]:
     }
 
 
-def score_table(predictions: Predictions, bootstrap: BaseTimeBootstrap) -> list[Row]:
+def score_table(predictions: Predictions, base_times: BaseTimes) -> list[Row]:
     """One row per score: score, value, low, high."""
     scores = pair_scores(predictions)
-    return [{"score": name, **bootstrap.mean(values)} for name, values in scores.items()]
+    return [{"score": name, **base_times.mean(values)} for name, values in scores.items()]
 
 
 def lag_table(
-    predictions: Predictions, bootstrap: BaseTimeBootstrap, step_seconds: int | None
+    predictions: Predictions, base_times: BaseTimes, step_seconds: int | None
 ) -> list[Row]:
     """One row per true lag and score: lag_steps, lag_hours, count, score, value, low, high."""
     label, rows = predictions.pairs.label, []
     for k in range(predictions.logits.shape[1]):
         hours = (k + 1) * step_seconds / 3600 if step_seconds else None
         rows += _masked(
-            predictions, bootstrap, label == k, {"lag_steps": k + 1, "lag_hours": hours}
+            predictions, base_times, label == k, {"lag_steps": k + 1, "lag_hours": hours}
         )
     return rows
 
 
 def latitude_table(
-    predictions: Predictions, bootstrap: BaseTimeBootstrap, band_degrees: float
+    predictions: Predictions, base_times: BaseTimes, band_degrees: float
 ) -> list[Row]:
     """One row per band of the patch centres and score: south, north, count, score, value, ..."""
     band, edges = latitude_bands(predictions.pairs.latitude, band_degrees)
     rows = []
     for k in np.unique(band):
         place = {"south": float(edges[k]), "north": float(edges[k + 1])}
-        rows += _masked(predictions, bootstrap, band == k, place)
+        rows += _masked(predictions, base_times, band == k, place)
     return rows
 
 
@@ -76,10 +76,10 @@ def confusion_matrix(label: np.ndarray, guess: np.ndarray, num_classes: int) -> 
 
 
 def _masked(
-    predictions: Predictions, bootstrap: BaseTimeBootstrap, mask: np.ndarray, place: Row
+    predictions: Predictions, base_times: BaseTimes, mask: np.ndarray, place: Row
 ) -> list[Row]:
     count = int(mask.sum())
     return [
-        {**place, "count": count, "score": name, **bootstrap.mean(values, mask)}
+        {**place, "count": count, "score": name, **base_times.mean(values, mask)}
         for name, values in pair_scores(predictions).items()
     ]

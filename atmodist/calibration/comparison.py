@@ -18,7 +18,6 @@ from atmodist.calibration.calibrate import combined_distance
 from atmodist.calibration.pair_measures import PairMeasures
 from atmodist.calibration.ranking import (
     BASELINE,
-    NUM_RESAMPLES,
     RankRow,
     RankStatistic,
     rank_correlations,
@@ -88,10 +87,7 @@ class Comparison:
             lines.append(f"{row.measure:<24} {row.statistic:<9} {text:<25} {difference}".rstrip())
         bare = next((row for row in self.ranks if row.low is None), None)
         if bare is not None:
-            lines.append(
-                f"No intervals: {bare.num_base_times} base times hold fewer than two blocks of "
-                f"{bare.block_length}, or one lag alone."
-            )
+            lines.append(f"No intervals: {bare.reason} ({bare.num_base_times} base times).")
         return "\n".join(lines)
 
 
@@ -100,9 +96,6 @@ def compare(
     calibration: Calibration,
     *,
     statistics: tuple[RankStatistic, ...] = ("spearman", "kendall"),
-    num_resamples: int = NUM_RESAMPLES,
-    block_length: int | None = None,
-    seed: int = 0,
 ) -> Comparison:
     """Compares all measures of a set of pairs.
 
@@ -110,9 +103,6 @@ def compare(
         measures: Of the pairs, l2 among the pixel measures.
         calibration: Gives the α of the stages, and combinations to look at.
         statistics: Which rank correlations.
-        num_resamples: Replicates of the bootstrap.
-        block_length: Base times in a block; see `default_block_length`.
-        seed: Of the bootstrap.
     """
     dissimilarities = oriented(measures, calibration)
     ranks = []
@@ -122,9 +112,6 @@ def compare(
             measures.label,
             measures.step,
             statistic=statistic,
-            num_resamples=num_resamples,
-            block_length=block_length,
-            seed=seed,
         )
     return Comparison(
         over_lag=tuple(lag_table(dissimilarities, measures.hours)), ranks=tuple(ranks)

@@ -4,9 +4,10 @@ The correlation of each measure with the true lag over all pairs: Spearman's ρ 
 Ranks do not care for scales, so that root or square of a measure give the same number.
 
 Pairs from one base time share the weather, and base times near each other share fields, so that
-pairs are far from independent. Confidence intervals come from a moving-block bootstrap over base
-times: blocks of consecutive base times are drawn with replacement, with all their pairs. The
-difference of a measure to l2 is taken in each replicate, from the same pairs.
+pairs are far from independent. What each base time adds to a correlation is found by leaving out
+its pairs (the jackknife), and the series of these contributions has an interval that knows of its
+memory (`atmodist.fields.intervals`). Those of a measure minus those of l2 give the interval of the
+difference, from the same pairs.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,10 +16,16 @@ from typing import Literal
 
 import numpy as np
 
+from atmodist.fields.intervals import (
+    LEAST_VALUES,
+    Interval,
+    mean_interval,
+    pseudo_values,
+    without_each,
+)
+
 RankStatistic = Literal["spearman", "kendall"]
 BASELINE = "l2"
-CONFIDENCE = 0.95
-NUM_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +36,16 @@ class RankRow:
         measure: Name of the measure.
         statistic: "spearman" or "kendall".
         correlation: With the true lag, over all pairs.
-        low: Lower end of the confidence interval; None where data are too few for one.
+        low: Lower end of the 95 % confidence interval; None where data are too few for one.
         high: Upper end, or None.
         difference: Correlation minus that of l2.
         difference_low: Lower end of its confidence interval, or None.
         difference_high: Upper end, or None.
         num_pairs: Pairs.
-        num_base_times: Base times, the units that are resampled.
-        block_length: Base times in a block.
-        num_resamples: Replicates of the bootstrap.
+        num_base_times: Base times, by which pairs are left out.
+        effective_base_times: How many independent ones would be as sure of the correlation; None
+            if too few tell it.
+        reason: Why there are no intervals, or None.
     """
 
     measure: str
@@ -50,8 +58,8 @@ class RankRow:
     difference_high: float | None
     num_pairs: int
     num_base_times: int
-    block_length: int
-    num_resamples: int
+    effective_base_times: float | None
+    reason: str | None
 
 
 def rank_correlations(
@@ -60,24 +68,18 @@ def rank_correlations(
     step: np.ndarray,
     *,
     statistic: RankStatistic = "spearman",
-    num_resamples: int = NUM_RESAMPLES,
-    block_length: int | None = None,
-    seed: int = 0,
 ) -> list[RankRow]:
-    """Rank correlation of each measure with the true lag, with bootstrap intervals.
+    """Rank correlation of each measure with the true lag, with 95 % intervals.
 
     Args:
         dissimilarities: Measures by name, (pair,), l2 among them.
         label: True lag of each pair.
         step: Base time of each pair, in archive time steps.
         statistic: Which correlation.
-        num_resamples: Replicates of the bootstrap.
-        block_length: Consecutive base times in a block; see `default_block_length`.
-        seed: Of the bootstrap.
 
     Returns:
-        A row for each measure. There are no intervals with fewer than two blocks, where nothing
-        can be said.
+        A row for each measure. There are no intervals where base times are too few for their
+        memory, or where one of them holds all pairs of all lags but one.
     """
     if statistic not in _STATISTICS:
         raise ValueError(f"`statistic` must be one of {', '.join(_STATISTICS)}; got {statistic!r}")
@@ -85,72 +87,47 @@ def rank_correlations(
         raise ValueError(f"the measures must include {BASELINE!r}; got {list(dissimilarities)}")
     if len(np.unique(label)) < 2:
         raise ValueError("a rank correlation with the lag needs two different lags at least")
-    base_times = np.unique(step)
-    if block_length is None:
-        block_length = default_block_length(len(base_times), int(label.max()))
-    if not 1 <= block_length <= len(base_times):
-        raise ValueError(
-            f"`block_length` must lie in 1..{len(base_times)}, the number of base times; "
-            f"got {block_length}"
-        )
     correlate = _STATISTICS[statistic]
-    values = {name: correlate(v, label) for name, v in dissimilarities.items()}
     names = list(dissimilarities)
-    replicates = np.full((num_resamples, len(names)), np.nan)
-    if len(base_times) >= 2 * block_length:
-        rng = np.random.default_rng(seed)
-        members = [np.flatnonzero(step == time) for time in base_times]
-        for i in range(num_resamples):
-            chosen = block_resample(len(base_times), block_length, rng)
-            pairs = np.concatenate([members[k] for k in chosen])
-            if len(np.unique(label[pairs])) > 1:
-                replicates[i] = [correlate(dissimilarities[n][pairs], label[pairs]) for n in names]
-    differences = replicates - replicates[:, [names.index(BASELINE)]]
+
+    def all_of(mask: np.ndarray) -> np.ndarray:
+        return np.array([correlate(dissimilarities[name][mask], label[mask]) for name in names])
+
+    values = dict(zip(names, all_of(np.ones(len(label), bool)), strict=True))
+    num = len(np.unique(step))
+    if num < LEAST_VALUES:
+        series = dict.fromkeys(names, np.zeros(num))  # too few to tell anything, whatever they hold
+    else:
+        left_out = dict(zip(names, without_each(all_of, step).T, strict=True))
+        series = {name: pseudo_values(left_out[name], values[name]) for name in names}
     rows = []
-    for k, name in enumerate(names):
-        low, high = _interval(replicates[:, k])
-        difference_low, difference_high = _interval(differences[:, k])
+    for name in names:
+        own = _interval(series[name], values[name])
+        apart = values[name] - values[BASELINE]
+        difference = _interval(series[name] - series[BASELINE], apart)
         rows.append(
             RankRow(
                 measure=name,
                 statistic=statistic,
-                correlation=values[name],
-                low=low,
-                high=high,
-                difference=values[name] - values[BASELINE],
-                difference_low=difference_low,
-                difference_high=difference_high,
+                correlation=float(values[name]),
+                low=own.low,
+                high=own.high,
+                difference=float(apart),
+                difference_low=difference.low,
+                difference_high=difference.high,
                 num_pairs=len(label),
-                num_base_times=len(base_times),
-                block_length=block_length,
-                num_resamples=num_resamples,
+                num_base_times=num,
+                effective_base_times=own.effective and own.effective * num / own.num,
+                reason=own.reason,
             )
         )
     return rows
 
 
-def default_block_length(num_base_times: int, max_label: int) -> int:
-    """Base times in a block: the largest lag, over which fields are shared, if data allow.
-
-    At least four blocks must fit into the data, or replicates would hardly differ.
-    """
-    return max(1, min(max_label, num_base_times // 4))
-
-
-def block_resample(num: int, block_length: int, rng: np.random.Generator) -> np.ndarray:
-    """Numbers 0 ... num - 1 of a moving-block bootstrap replicate; shape (num,).
-
-    Blocks wrap around from the end to the start (the circular variant), so that every base time
-    is drawn equally often.
-    """
-    starts = rng.integers(0, num, -(-num // block_length))
-    return np.asarray(((starts[:, None] + np.arange(block_length)) % num).ravel()[:num])
-
-
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
     """Spearman's ρ: the correlation of ranks, ties sharing their mean rank; NaN if one is constant.
 
-    Without the p-value that `scipy.stats.spearmanr` computes, which a bootstrap does not need.
+    Without the p-value that `scipy.stats.spearmanr` computes, which is not needed here.
     """
     from scipy.stats import rankdata
 
@@ -172,11 +149,12 @@ _STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def _interval(replicates: np.ndarray) -> tuple[float, float] | tuple[None, None]:
-    """Percentile interval; none without replicates."""
-    kept = replicates[np.isfinite(replicates)]
-    if not len(kept):
-        return None, None
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(kept, (tail, 1 - tail))
-    return float(low), float(high)
+def _interval(series: np.ndarray, value: float) -> Interval:
+    """The interval of a correlation, or a difference of two, from its pseudo-values."""
+    if np.isfinite(series).all():
+        return mean_interval(series, value=float(value))
+    reason = "without one of the base times, all pairs have one lag, or one value"
+    return Interval(
+        value=float(value), low=None, high=None, p_value=None,
+        effective=None, num=len(series), reason=reason,
+    )  # fmt: skip

@@ -35,22 +35,19 @@ class CalibrateConfig:
     equal weights by default."""
     compare: bool = True
     """Also compare with l1, l2, PSNR and SSIM over lag."""
-    num_resamples: int = 1000
-    """Replicates of the bootstrap that gives confidence intervals."""
+    num_resamples: int | None = None
+    """Has no effect: intervals are computed, not drawn. Kept for configurations of version 0.1."""
     block_length: int | None = None
-    """Consecutive base times in a block of the bootstrap; the largest lag by default, if four
-    blocks fit into the data."""
+    """Has no effect, likewise."""
     max_pairs: int | None = None
     """Use the first pairs only; all by default."""
     batch_size: int = 32
     """Pairs that are encoded at once."""
-    seed: int = 0
-    """Seed of the bootstrap."""
+    seed: int | None = None
+    """Has no effect: nothing is drawn."""
 
     def __post_init__(self) -> None:
         for name in (
-            "num_resamples",
-            "block_length",
             "max_pairs",
             "batch_size",
             "max_temporal_distance",
@@ -150,9 +147,6 @@ def _compare(config: CalibrateConfig, run: Path, measures: Any, calibration: Any
     comparison = compare(
         measures,
         calibration,
-        num_resamples=config.num_resamples,
-        block_length=config.block_length,
-        seed=config.seed,
     )
     comparison.save(run)
     draw_comparison(comparison, run / "comparison")
@@ -184,7 +178,6 @@ def _write_manifest(run: Path, config: CalibrateConfig, inputs: list[Path]) -> N
         run / "calibration.manifest.json",
         command="atmodist calibrate",
         config=config,
-        seed=config.seed,
         inputs=[run / "encoder.keras", *inputs],
     )
 

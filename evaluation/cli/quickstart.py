@@ -144,13 +144,12 @@ def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
             ],
         ),
         ("rplearn-eval", [run, "--archive", archive, "--lag", "4"]),
-        ("atmodist calibrate", [run, "--num_resamples", "200"]),
+        ("atmodist calibrate", [run]),
         ("atmodist package", [run, "--output", encoder]),
         (
             "atmodist calibrate",
             [
                 *(encoder, "--archive", archive, "--start", config.held_out),
-                *("--num_resamples", "200"),
             ],
         ),
         (
@@ -179,7 +178,7 @@ def steps(config: QuickstartConfig) -> list[tuple[str, list[str]]]:
             "phire-eval",
             [
                 *(archive, "--output", f"{folder}/report", "--start", config.held_out),
-                *("--encoder", encoder, "--resamples", "200", "--candidates"),
+                *("--encoder", encoder, "--candidates"),
                 *("bilinear=interpolation:bilinear", "bicubic=interpolation:bicubic"),
                 *(f"{name}=generator:{path}" for name, path in generators.items()),
             ],

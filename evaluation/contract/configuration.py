@@ -18,7 +18,6 @@ from evaluation.contract.regions import named_regions
 from evaluation.numerics.setting import REFERENCE, Region
 
 MAX_MEMBERS = 1000
-LEAST_RESAMPLES = 100  # fewer hardly have a 2.5 % quantile
 _NAME = re.compile(r"\w[\w .+@()-]*")
 _KIND = re.compile(r"[a-z_]{2,}")  # a single letter is a drive
 
@@ -70,10 +69,10 @@ class EvaluationConfig:
     """Every how many of the times are used."""
     picture_times: list[str] | None = None
     """Times whose fields are shown; the first, the middle and the last one by default."""
-    resamples: int = 1000
-    """Resamples of the bootstrap over time."""
+    resamples: int | None = None
+    """Has no effect: intervals are computed, not drawn. Kept for configurations of version 0.1."""
     seed: int = 0
-    """Of all that is drawn: pairs of points, projections, resamples, noise."""
+    """Of all that is drawn: pairs of points, projections, sign flips, noise."""
     radius: float = EARTH_RADIUS
     """Radius of the Earth in metres."""
     workers: int | None = None
@@ -87,7 +86,7 @@ class EvaluationConfig:
         names = [candidate.name for candidate in self.parsed]
         self.own_regions  # noqa: B018  complains of wrong ones
         least = {"members": 1, "every": 1, "seed": 0, "workers": 1, "factor": 2}
-        for name, limit in {**least, "resamples": LEAST_RESAMPLES}.items():
+        for name, limit in least.items():
             value = getattr(self, name)
             if value is not None and value < limit:
                 raise ValueError(f"`{name}` must be at least {limit}; got {name}={value}")
@@ -153,15 +152,11 @@ class ComparisonConfig:
     baseline: str | None = None
     """The candidate that others are compared with; that of the first run by default."""
     resamples: int | None = None
-    """Resamples of the bootstrap over time; as many as of the first run by default."""
+    """Has no effect: intervals are computed, not drawn. Kept for configurations of version 0.1."""
 
     def __post_init__(self) -> None:
         if len(self.runs) < 2:
             raise ValueError(f"there must be at least two runs to compare; got {len(self.runs)}")
-        if self.resamples is not None and self.resamples < LEAST_RESAMPLES:
-            raise ValueError(
-                f"`resamples` must be at least {LEAST_RESAMPLES}; got resamples={self.resamples}"
-            )
         if not self.output:
             raise ValueError("`output` must name a folder")
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from atmodist.fields.intervals import LEAST_VALUES
 from atmodist.files.outputs import atomic_path
 from evaluation.contract.regions import region_title
 from evaluation.contract.units_text import labelled, words
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 
 REPORT, FIGURES = "report.html", "figures"
 SHOWN_FIRST = 4  # pictures of a section; the others are folded away
-FEW_TIMES = 100  # below it, intervals are said to be approximate
 GAPS = (0, 8, 4, 2)  # pixels between the gaps of swatches: none, then more and more
 SHOWN_ROWS = 24  # of a table; longer ones are folded away
 KEY = (
     "Means over time. Bold: the best candidate, where the 95 % interval of its difference from "
-    "each of the others excludes zero (moving-block bootstrap over time); numbers without a series "
-    "in time have no interval. ↓ lower is better, ↑ higher is better, → ref. closer to the "
+    "each of the others excludes zero, given how long the series remembers; numbers without a "
+    "series in time, or of fewer times than show it, have no interval. ↓ lower is better, ↑ higher "
+    "is better, → ref. closer to the "
     "reference's own number at each time is better, which may differ from whose mean is closer."
 )
 
@@ -142,11 +143,11 @@ class _Report:
 
     def _few(self) -> str:
         num = len(self.results.time.seconds)
-        if num >= FEW_TIMES:
+        if num >= LEAST_VALUES:
             return ""
         return (
-            f" With {num} times only, intervals and bold numbers are approximate: the bootstrap "
-            f"makes intervals too narrow below about {FEW_TIMES} times."
+            f" There are no intervals and no bold numbers: {num} times cannot show how long they "
+            f"remember; at least {LEAST_VALUES} can."
         )
 
     def _fields(self) -> Markup | None:
@@ -228,13 +229,7 @@ class _Report:
 
     def _rows(self, name: str) -> list[Row]:
         recorded = [row for row in self.results.rows if row["statistic"] == name]
-        resamples = self.results.config.get("resamples") or 1000
-        return rows(
-            self.results.outcomes[name].dataset,
-            gaps=gaps_of(recorded),
-            seed=self.results.setting.seed,
-            resamples=int(resamples),
-        )
+        return rows(self.results.outcomes[name].dataset, gaps=gaps_of(recorded))
 
 
 def _title(results: "Results") -> str:

@@ -3,7 +3,7 @@
 A row is one number of one channel in one region, averaged over time, for all candidates. The best
 candidate is found by its loss (`uncertainty.loss`): the number itself, its negative, or how far it
 is from the reference's. It is *clearly* best if the interval of its difference from each of the
-others excludes zero, by the moving-block bootstrap over time. Where closer to the reference is
+others excludes zero (`atmodist.fields.intervals`). Where closer to the reference is
 better, that is so at each time: the loss is the mean of |x(t) - r(t)|, so that the best one need
 not be the one whose mean over time, which the table shows, is closest. Numbers that were pooled
 over time have no interval, and nobody is clearly best in them.
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 AXES = {"candidate", "time", "region", "channel"}
 ARROWS = {"lower": "↓", "higher": "↑", "reference": "→ ref."}
-RESAMPLES = 1000
 LAST = 99  # place in the summary of what a statistic did not mark
 
 
@@ -73,16 +72,12 @@ def rows(
     dataset: "xr.Dataset",
     *,
     gaps: Mapping[Place, Mapping[str, Gap]] | None = None,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
 ) -> list[Row]:
     """All numbers of a statistic.
 
     Args:
         dataset: Of all candidates, along "candidate".
         gaps: See `gaps_of`.
-        seed: Of the bootstrap.
-        resamples: Of the bootstrap.
     """
     numbers = [name for name in map(str, dataset.data_vars) if _is_number(dataset[name])]
     marked = [name for name in numbers if dataset[name].attrs.get("main")]
@@ -98,7 +93,6 @@ def rows(
             series = dict(zip(names, part, strict=True))
             better = str(about.get("better", ""))
             timed = "time" in dataset[name].dims
-            options: dict[str, Any] = {"seed": seed, "num_resamples": resamples}
             found.append(
                 Row(
                     variable=name,
@@ -108,7 +102,7 @@ def rows(
                     region=region,
                     channel=channel,
                     values={key: mean_of_known(values) for key, values in series.items()},
-                    best=_clearly_best(series, better, options) if timed else None,
+                    best=_clearly_best(series, better) if timed else None,
                     gaps=(gaps or {}).get((name, region, channel), {}),
                     main=int(about.get("main", LAST)) if name in main else 0,
                     short=str(about.get("short_name", label)),
@@ -283,9 +277,7 @@ def _labels(variable: "xr.DataArray", axis: str) -> list[str]:
     return [""] * variable.sizes[axis]
 
 
-def _clearly_best(
-    series: Mapping[str, np.ndarray], better: str, options: Mapping[str, Any]
-) -> str | None:
+def _clearly_best(series: Mapping[str, np.ndarray], better: str) -> str | None:
     judged = {name: values for name, values in series.items() if name != REFERENCE}
     if better not in ARROWS or len(judged) < 2:
         return None
@@ -297,7 +289,7 @@ def _clearly_best(
         return None
     best = min(means, key=lambda name: means[name])
     others = [name for name in means if name != best]
-    sure = all(difference(losses[best], losses[name], **options).high < 0 for name in others)
+    sure = all(difference(losses[best], losses[name]).high < 0 for name in others)
     return best if sure else None
 
 

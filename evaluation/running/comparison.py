@@ -5,7 +5,7 @@ reference, times, channels, regions, seeds, options of statistics).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from evaluation.running.results import (
     require_own,
     write_results,
 )
-from evaluation.significance.summary_numbers import Bootstrap, numbers
+from evaluation.significance.summary_numbers import numbers
 from evaluation.statistics import STATISTICS
 
 if TYPE_CHECKING:
@@ -66,15 +66,13 @@ def _join(
 ) -> Results:
     first = runs[0]
     folder = Path(config.output)
-    resamples = config.resamples or first.config["resamples"]
-    bootstrap = Bootstrap(resamples, first.setting.seed)
     common, left_out = _statistics(runs)
     outcomes, rows = {}, []
     for name in common:
         dataset = _together([run.outcomes[name].dataset for run in runs], renamed)
-        rows += numbers(name, dataset, baseline, bootstrap)
+        rows += numbers(name, dataset, baseline)
         if name in STATISTICS:
-            rows += STATISTICS[name].rows(dataset, seed=bootstrap.seed)
+            rows += STATISTICS[name].rows(dataset, seed=first.setting.seed)
         path = write_dataset(folder / f"{name}.nc", dataset)
         outcomes[name] = Outcome(**{**_entries(first.outcomes[name]), "path": path})
     shown = _together([run.fields for run in runs], renamed, join="inner")
@@ -91,7 +89,7 @@ def _join(
         rows=rows,
         left_out=left_out,
         notes=list(dict.fromkeys(note for run in runs for note in run.notes)),
-        config=plain_config(replace(config, resamples=resamples)),
+        config=plain_config(config),
     )
     write_results(results, f"{COMMAND} compare")
     return results

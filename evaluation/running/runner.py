@@ -40,7 +40,7 @@ from evaluation.running.results import (
     write_results,
 )
 from evaluation.running.work_units import WorkPlan, compute, read_fields
-from evaluation.significance.summary_numbers import Bootstrap, numbers
+from evaluation.significance.summary_numbers import numbers
 from evaluation.statistics import STATISTICS
 
 FORMAT = 2  # of parts; raised when they mean something else
@@ -163,13 +163,12 @@ class _Run:
             for name, source in self.sources.candidates.items()
         }
         baseline = self.config.baseline or next(iter(facts))
-        bootstrap = Bootstrap(self.config.resamples, self.config.seed)
         folder, outcomes, rows = self.config.folder, {}, []
         for name, statistic in self.plan.statistics.items():
             parts = {c: task.result(name) for c, task in tasks.items() if name in task.identities}
             dataset = joined(parts, self.time.calendar)
-            rows += numbers(name, dataset, baseline, bootstrap)
-            rows += statistic.rows(dataset, seed=bootstrap.seed)
+            rows += numbers(name, dataset, baseline)
+            rows += statistic.rows(dataset, seed=self.config.seed)
             outcomes[name] = Outcome(
                 name=name, title=statistic.title, version=statistic.version,
                 options=dict(self.plan.options[name]),

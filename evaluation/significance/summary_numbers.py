@@ -9,7 +9,8 @@ differences are told of a candidate c at each time t:
                            to the reference is better
 
 A candidate is called better or worse than the baseline where the interval leaves out zero, else
-the two are called equal. Beside that stands the reference implementation's rule of 10 %.
+the two are called equal; where there is no interval, `no_interval` says why. Beside that stands the
+reference implementation's rule of 10 %.
 
 Numbers may be infinite (the PSNR of a perfect candidate is). Strict JSON has no infinity, so that
 `metrics.json` holds the words "Infinity" and "-Infinity", which `float` of Python, `Number` of
@@ -19,14 +20,13 @@ write it. What is unknown is null there and empty here.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evaluation.numerics.setting import REFERENCE
 from evaluation.significance.station_tests import ten_percent_rule
-from evaluation.significance.uncertainty import Difference, apart, difference, loss, mean_of_known
+from evaluation.significance.uncertainty import apart, difference, loss, mean_of_known
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,39 +39,20 @@ COLUMNS = (
     *NAMED, "candidate", "region", "channel", "value", "times",
     "difference", "difference_low", "difference_high",
     "baseline", "baseline_difference", "baseline_low", "baseline_high", "baseline_p",
+    "no_interval",
     "verdict", "ten_percent",
 )  # fmt: skip
 INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}  # in JSON
 VERDICTS = {-1: "better", 0: "equal", 1: "worse"}
 
 
-@dataclass(frozen=True)
-class Bootstrap:
-    """How intervals are drawn.
-
-    Attributes:
-        resamples: Number of draws.
-        seed: All differences of series of one length see the same draws.
-    """
-
-    resamples: int
-    seed: int
-
-    def of_mean(self, series: np.ndarray) -> "Difference | None":
-        """Interval and p-value of the mean of a series; None if it is too short to tell."""
-        zero = np.zeros_like(series)
-        found = difference(series, zero, seed=self.seed, num_resamples=self.resamples)
-        return None if math.isnan(found.low) else found
-
-
-def numbers(name: str, dataset: "xr.Dataset", baseline: str, bootstrap: Bootstrap) -> list[Row]:
+def numbers(name: str, dataset: "xr.Dataset", baseline: str) -> list[Row]:
     """All numbers of a statistic.
 
     Args:
         name: Of the statistic.
         dataset: Results of all candidates, along "candidate".
         baseline: The candidate that others are compared with.
-        bootstrap: For intervals of differences.
     """
     rows: list[Row] = []
     for variable, array in dataset.data_vars.items():
@@ -80,7 +61,7 @@ def numbers(name: str, dataset: "xr.Dataset", baseline: str, bootstrap: Bootstra
             attributes = {key: str(array.attrs.get(key, "")) for key in NAMED[2:]}
             about = {"statistic": name, "variable": str(variable), **attributes}
             about["long_name"] = about["long_name"] or str(variable).replace("_", " ")
-            rows += [{**about, **row} for row in _of_variable(array, baseline, bootstrap)]
+            rows += [{**about, **row} for row in _of_variable(array, baseline)]
     return rows
 
 
@@ -114,7 +95,7 @@ def _worded(value: Any) -> Any:
     return INFINITIES.get(value, value) if isinstance(value, float) else value
 
 
-def _of_variable(array: "xr.DataArray", baseline: str, bootstrap: Bootstrap) -> list[Row]:
+def _of_variable(array: "xr.DataArray", baseline: str) -> list[Row]:
     order = [axis for axis in ("candidate", "region", "channel", "time") if axis in array.dims]
     array = array.transpose(*order)
     in_time = "time" in order
@@ -133,24 +114,25 @@ def _of_variable(array: "xr.DataArray", baseline: str, bootstrap: Bootstrap) -> 
             if in_time:
                 row["times"] = int((~np.isnan(own[index])).sum())
             truth = named[REFERENCE][index] if REFERENCE in named else None
-            draws = bootstrap if in_time else None
             if candidate != REFERENCE and truth is not None:
-                row |= _told("difference", apart(own[index], truth), draws)
+                row |= _told("difference", apart(own[index], truth), in_time)
             if candidate not in (REFERENCE, baseline) and baseline in named:
-                row |= _against(own[index], named[baseline][index], truth, better, draws)
+                row |= _against(own[index], named[baseline][index], truth, better, in_time)
                 row["baseline"] = baseline
             rows.append(row)
     return rows
 
 
-def _told(name: str, series: np.ndarray, draws: Bootstrap | None) -> Row:
+def _told(name: str, series: np.ndarray, in_time: bool) -> Row:
     """The mean of differences, and its interval."""
     mean = _mean(series)
     if mean is None:
         return {}
     row: Row = {name: mean}
-    found = draws.of_mean(series) if draws is not None else None
-    if found is not None:
+    found = difference(series, np.zeros_like(series)) if in_time else None
+    if found is not None and found.reason is not None:
+        row["no_interval"] = found.reason
+    elif found is not None:
         start = name.removesuffix("_difference")
         row |= {f"{start}_low": found.low, f"{start}_high": found.high, f"{start}_p": found.p_value}
         row.pop("difference_p", None)
@@ -162,14 +144,14 @@ def _against(
     other: np.ndarray,
     truth: np.ndarray | None,
     better: str,
-    draws: Bootstrap | None,
+    in_time: bool,
 ) -> Row:
     """A candidate beside the baseline."""
     if better == "reference":
         if truth is None:
             return {}
         own, other = loss(own, "reference", truth), loss(other, "reference", truth)
-    row = _told("baseline_difference", apart(own, other), draws)
+    row = _told("baseline_difference", apart(own, other), in_time)
     sign = {"lower": 1, "reference": 1, "higher": -1}.get(better)
     if sign is None:
         return row

@@ -26,7 +26,7 @@ def audit(made, predict, source):
     path, folder = made
     records = open_records(folder)
     patches, pairs = read(records, "evaluation")
-    settings = AuditSettings(num_classes=8, clock=CLOCK, resamples=100)
+    settings = AuditSettings(num_classes=8, clock=CLOCK)
     with series.open_series(path) as archive:
         donors = (
             ArchiveDonors(archive, series.identity(), series.PATCH, CLOCK)
@@ -132,7 +132,7 @@ def test_too_few_base_times_give_no_verdict(made):
     records = open_records(folder)
     patches, pairs = read(records, "evaluation")
     few = np.isin(pairs.step, np.unique(pairs.step)[[3, 9, 15]])
-    settings = AuditSettings(num_classes=8, clock=CLOCK, resamples=20)
+    settings = AuditSettings(num_classes=8, clock=CLOCK)
     with series.open_series(path) as archive:
         donors = ArchiveDonors(archive, series.identity(), series.PATCH, CLOCK)
         result = audit_shortcuts(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from atmodist.assessment import figures, reliability, tables
-from atmodist.assessment.bootstrap import BaseTimeBootstrap
+from atmodist.assessment.base_times import BaseTimes
 from atmodist.assessment.maps import LagMap
 from tests.assessment.made_up import calibrated_answers
 
@@ -16,14 +16,14 @@ def require_figure(folder, name):
 @pytest.mark.parametrize("num_classes", [3, 23])
 def test_all_figures_are_drawn_for_few_and_many_labels(tmp_path, num_classes, step_seconds):
     answers = calibrated_answers(300, num_classes)
-    bootstrap = BaseTimeBootstrap(answers.pairs.step, max_label=num_classes, resamples=20)
+    base_times = BaseTimes(answers.pairs.step)
     hours = step_seconds and step_seconds / 3600
     confusion = tables.confusion_matrix(answers.pairs.label, answers.guess, num_classes)
     figures.draw_confusion(tmp_path, confusion, hours, "made up")
-    calibration = reliability.judge_calibration(answers, bins=8, resamples=20, seed=0)
+    calibration = reliability.judge_calibration(answers, bins=8)
     figures.draw_reliability(tmp_path, calibration)
-    figures.draw_lags(tmp_path, tables.lag_table(answers, bootstrap, step_seconds), 0.2)
-    figures.draw_latitudes(tmp_path, tables.latitude_table(answers, bootstrap, 15.0), 0.2)
+    figures.draw_lags(tmp_path, tables.lag_table(answers, base_times, step_seconds), 0.2)
+    figures.draw_latitudes(tmp_path, tables.latitude_table(answers, base_times, 15.0), 0.2)
     for name in ("confusion", "reliability", "accuracy_over_lag", "accuracy_over_latitude"):
         require_figure(tmp_path, name)
 
@@ -57,8 +57,8 @@ def test_maps_are_drawn_for_a_single_row_too(tmp_path, shape):
 
 def test_scores_without_intervals_are_drawn_as_points(tmp_path):
     answers = calibrated_answers(300, 3)
-    bootstrap = BaseTimeBootstrap(answers.pairs.step // 8, max_label=3, resamples=20)
-    rows = tables.lag_table(answers, bootstrap, 10_800)
+    base_times = BaseTimes(answers.pairs.step // 8)
+    rows = tables.lag_table(answers, base_times, 10_800)
     assert all(row["low"] is None for row in rows)
     figures.draw_lags(tmp_path, rows, 0.2)
     names = ("intact", "any hour")

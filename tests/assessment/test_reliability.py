@@ -26,7 +26,7 @@ def test_calibrated_probabilities_have_no_error_and_temperature_one():
 @pytest.mark.parametrize("temperature", [0.4, 2.5])
 def test_a_known_temperature_is_found_and_mends_the_calibration(temperature):
     answers = calibrated_answers(40_000, temperature=temperature)
-    found = judge_calibration(answers, bins=10, resamples=50, seed=0)
+    found = judge_calibration(answers, bins=10)
     assert_allclose(found["temperature"], temperature, rtol=0.03)
     before, after = (
         found[key]["expected_calibration_error"]["value"] for key in ("before", "after")
@@ -62,12 +62,12 @@ def test_halves_share_no_base_time():
 def test_a_temperature_at_the_end_of_the_search_is_said_to_be_none(size):
     pairs = made_pairs(np.arange(64) % 4)
     right = Predictions(logits=size * np.eye(4)[pairs.label], pairs=pairs)
-    found = judge_calibration(right, bins=5, resamples=20, seed=0)
+    found = judge_calibration(right, bins=5)
     assert found["temperature_at_bound"]
     assert temperature_text(found["temperature"]) == "T <= 0.02"
     assert "every guess of them is right" in bound_note(found["temperature"])
     wrong = Predictions(logits=-right.logits, pairs=pairs)
-    temperature = judge_calibration(wrong, bins=5, resamples=20, seed=0)["temperature"]
+    temperature = judge_calibration(wrong, bins=5)["temperature"]
     assert temperature_text(temperature) == "T >= 50"
     assert "nothing about the label" in bound_note(temperature)
 
@@ -77,7 +77,7 @@ def test_answers_without_differences_have_no_temperature():
 
 
 def test_other_temperatures_are_findings():
-    found = judge_calibration(calibrated_answers(4000), bins=5, resamples=20, seed=0)
+    found = judge_calibration(calibrated_answers(4000), bins=5)
     assert not found["temperature_at_bound"]
     assert not at_bound(found["temperature"])
     assert bound_note(found["temperature"]) is None
@@ -88,7 +88,7 @@ def test_one_base_time_has_no_interval_of_the_error():
     answers = calibrated_answers(200)
     pairs = made_pairs(answers.pairs.label, step=np.zeros(200, int))
     answers = Predictions(logits=answers.logits, pairs=pairs)
-    found = judge_calibration(answers, bins=5, resamples=20, seed=0)
+    found = judge_calibration(answers, bins=5)
     for row in (found["after"]["loss"], found["after"]["expected_calibration_error"]):
         assert row["value"] > 0
         assert row["low"] is row["high"] is None

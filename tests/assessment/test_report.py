@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from atmodist.assessment import reliability, tables
-from atmodist.assessment.bootstrap import BaseTimeBootstrap
+from atmodist.assessment.base_times import BaseTimes
 from atmodist.assessment.configuration import PretextEvaluationConfig
 from atmodist.assessment.predictions import Predictions
 from atmodist.assessment.report import PretextResults, entry_notes
@@ -13,13 +13,12 @@ from tests.assessment.made_up import calibrated_answers, made_pairs
 
 def entry_of(answers):
     step = answers.pairs.step
-    bootstrap = BaseTimeBootstrap(step, max_label=answers.logits.shape[1], resamples=50)
+    base_times = BaseTimes(step)
     return {
         "count": len(step),
-        "base_times": bootstrap.num_groups,
-        "block_length": bootstrap.block_length,
-        "scores": tables.score_table(answers, bootstrap),
-        "calibration": reliability.judge_calibration(answers, bins=5, resamples=50, seed=0),
+        "base_times": base_times.num,
+        "scores": tables.score_table(answers, base_times),
+        "calibration": reliability.judge_calibration(answers, bins=5),
     }
 
 
@@ -37,7 +36,7 @@ def test_one_base_time_gives_values_without_intervals_and_says_why():
     lines = summary_of(entry_of(Predictions(logits=answers.logits, pairs=pairs)))
     assert lines[0] == "epoch 3, 200 pairs, 1 base time"
     assert next(line for line in lines if "accuracy" in line).endswith(" (-)")
-    assert "no intervals: they need 4 base times, and the pairs have 1." in "\n".join(lines)
+    assert "no intervals: they need 16 base times, and the pairs have 1." in "\n".join(lines)
     assert not any(" to " in line for line in lines[1:6])
 
 
@@ -45,7 +44,7 @@ def test_many_base_times_give_intervals_and_no_notes():
     entry = entry_of(calibrated_answers(4000))
     assert entry_notes(entry) == []
     lines = summary_of(entry, archive=Path("a.h5"))
-    assert lines[0] == "epoch 3, 4,000 pairs, 16 base times (95 % intervals from blocks of 4)"
+    assert lines[0] == "epoch 3, 4,000 pairs, 16 base times (95 % intervals from their series)"
     accuracy = entry["scores"][1]
     assert lines[2] == (
         f"  accuracy     {accuracy['value']:.3f} ({accuracy['low']:.3f} to {accuracy['high']:.3f})"

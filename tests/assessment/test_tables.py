@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from atmodist.assessment.bootstrap import BaseTimeBootstrap
+from atmodist.assessment.base_times import BaseTimes
 from atmodist.assessment.predictions import Predictions
 from atmodist.assessment.tables import (
     confusion_matrix,
@@ -19,8 +19,7 @@ def test_scores_are_those_of_training():
     answers = calibrated_answers(500)
     theirs = classification_scores(answers.logits, answers.pairs.label)
     ours = {
-        row["score"]: row["value"]
-        for row in score_table(answers, BaseTimeBootstrap(answers.pairs.step, max_label=5))
+        row["score"]: row["value"] for row in score_table(answers, BaseTimes(answers.pairs.step))
     }
     for name in ("loss", "accuracy", "top3", "within_one"):
         assert_allclose(ours[name], theirs[name], rtol=1e-12)
@@ -30,9 +29,9 @@ def test_scores_are_those_of_training():
 
 def test_tables_average_to_the_score_of_all():
     answers = calibrated_answers(900)
-    bootstrap = BaseTimeBootstrap(answers.pairs.step, max_label=5)
-    whole = score_table(answers, bootstrap)[0]["value"]
-    for rows in (lag_table(answers, bootstrap, 10_800), latitude_table(answers, bootstrap, 15.0)):
+    base_times = BaseTimes(answers.pairs.step)
+    whole = score_table(answers, base_times)[0]["value"]
+    for rows in (lag_table(answers, base_times, 10_800), latitude_table(answers, base_times, 15.0)):
         losses = [row for row in rows if row["score"] == "loss"]
         counts = [row["count"] for row in losses]
         assert sum(counts) == 900
@@ -41,7 +40,7 @@ def test_tables_average_to_the_score_of_all():
 
 def test_lags_are_in_hours_of_the_series():
     answers = calibrated_answers(100)
-    rows = lag_table(answers, BaseTimeBootstrap(answers.pairs.step, max_label=5), 10_800)
+    rows = lag_table(answers, BaseTimes(answers.pairs.step), 10_800)
     assert [r["lag_hours"] for r in rows if r["score"] == "loss"] == [3, 6, 9, 12, 15]
 
 
@@ -63,10 +62,7 @@ def test_centres_wrap_around():
 def test_a_perfect_answer():
     pairs = made_pairs([0, 1, 2, 1])
     answers = Predictions(logits=100.0 * np.eye(3)[pairs.label], pairs=pairs)
-    rows = {
-        r["score"]: r["value"]
-        for r in score_table(answers, BaseTimeBootstrap(pairs.step, max_label=3))
-    }
+    rows = {r["score"]: r["value"] for r in score_table(answers, BaseTimes(pairs.step))}
     assert rows == {
         "loss": pytest.approx(0, abs=1e-12),
         "accuracy": 1,

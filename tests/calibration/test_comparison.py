@@ -52,7 +52,7 @@ def test_the_table_over_lag_is_that_of_the_pairs():
 
 def test_tables_and_figures_are_written(tmp_path):
     measures = made_measures()
-    comparison = compare(measures, calibrate_measures(measures), num_resamples=20)
+    comparison = compare(measures, calibrate_measures(measures))
     assert comparison.measures == ("stage1", "l2", "-psnr (dB)", "1 - ssim")
     over_lag, ranks = comparison.save(tmp_path)
     with over_lag.open() as file:
@@ -70,12 +70,12 @@ def test_tables_and_figures_are_written(tmp_path):
 
 def test_too_few_base_times_for_an_interval_are_said_to_be(tmp_path):
     measures = made_measures(num_steps=1)
-    comparison = compare(measures, calibrate_measures(measures), num_resamples=5)
+    comparison = compare(measures, calibrate_measures(measures))
     text = comparison.summary()
     assert "nan" not in text
     assert "[—]" in text
     assert text.endswith(
-        "No intervals: 1 base times hold fewer than two blocks of 1, or one lag alone."
+        "No intervals: 1 values in time cannot show their memory; at least 16 can (1 base times)."
     )
     _, ranks = comparison.save(tmp_path)
     with ranks.open() as file:
@@ -86,7 +86,7 @@ def test_too_few_base_times_for_an_interval_are_said_to_be(tmp_path):
 def test_equal_fields_have_an_infinite_psnr_and_a_figure_all_the_same(tmp_path):
     measures = made_measures()
     measures.pixel["psnr"][measures.label == 1] = np.inf
-    comparison = compare(measures, calibrate_measures(measures), num_resamples=5)
+    comparison = compare(measures, calibrate_measures(measures))
     first = next(row for row in comparison.over_lag if row.measure == "-psnr (dB)")
     assert first.mean == -np.inf
     draw_comparison(comparison, tmp_path / "comparison")

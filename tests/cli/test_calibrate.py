@@ -33,7 +33,7 @@ def run(tmp_path):
 def test_calibration_comparison_and_figures_lie_beside_the_encoder(run, capsys):
     from atmodist.metric.calibration import Calibration
 
-    assert main([str(run), "--num_resamples", "10"]) == 0
+    assert main([str(run)]) == 0
     out = capsys.readouterr().out
     assert "alpha: stage1" in out
     assert "spearman" in out
@@ -55,7 +55,7 @@ def test_calibration_comparison_and_figures_lie_beside_the_encoder(run, capsys):
 
 
 def test_calibration_alone_makes_the_same_file(run):
-    assert main([str(run), "--num_resamples", "2"]) == 0
+    assert main([str(run)]) == 0
     first = (run / "calibration.json").read_text()
     (run / "comparison.png").unlink()
     assert main([str(run), "--compare", "false"]) == 0

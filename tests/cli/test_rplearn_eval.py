@@ -108,7 +108,7 @@ def test_a_run_is_judged_in_one_command_and_again_without_a_network(trained, cap
     from atmodist.assessment import run as assessment_run
 
     archive, _, run = trained
-    arguments = [str(run), "--checkpoints", "all", "--resamples", "50"]
+    arguments = [str(run), "--checkpoints", "all"]
     assert main([*arguments, "--archive", str(archive), "--lag", "2"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert f"Everything is in {run / 'evaluation'}/" in lines[-1]
@@ -153,7 +153,7 @@ def test_a_run_with_an_ordinal_head_is_judged_as_any_other(trained, tmp_path, mo
     arguments = [str(records), "--architecture", "resnet-tiny", "--output", str(run)]
     arguments += ["--epochs", "1", "--batch_size", "32", "--head", "ordinal"]
     assert rplearn_train.main(arguments) == 0
-    assert main([str(run), "--resamples", "20", "--figures", "false", "--audit", "false"]) == 0
+    assert main([str(run), "--figures", "false", "--audit", "false"]) == 0
     metrics = json.loads((run / "evaluation" / "metrics.json").read_text())
     trained_scores = json.loads((run / "evaluation.json").read_text())["last"]
     entry = metrics["checkpoints"]["1"]

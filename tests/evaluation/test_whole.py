@@ -52,7 +52,6 @@ def judged(folder, output, reference="truth.h5", names=NAMES, **candidates):
     config = EvaluationConfig(
         reference=str(folder / reference), candidates=candidates, output=str(output),
         statistics=list(names), regions=["tropics"], picture_times=["1970-01-01T12:00"], workers=1,
-        resamples=100,
     )  # fmt: skip
     return evaluate(config)
 

@@ -56,7 +56,6 @@ def test_candidates_in_yaml_are_those_of_flags():
         ({"every": 0}, "`every` must be at least 1"),
         ({"members": 1001}, "`members` must be at most 1000"),
         ({"factor": 1}, "`factor` must be at least 2"),
-        ({"resamples": 99}, "`resamples` must be at least 100; got resamples=99"),
         ({"statistics": []}, "`statistics` must name at least one"),
         ({"regions": ["atlantis"]}, "no region 'atlantis'"),
         ({"radius": -1.0}, "`radius` must be positive"),
@@ -80,8 +79,6 @@ def test_regions_are_checked_with_the_rest():
 def test_a_comparison_needs_two_runs():
     with pytest.raises(ValueError, match="at least two runs to compare; got 1"):
         ComparisonConfig(runs=["a"])
-    with pytest.raises(ValueError, match="`resamples` must be at least 100; got resamples=20"):
-        ComparisonConfig(runs=["a", "b"], resamples=20)
 
 
 def test_generators_and_encoders_need_networks():
