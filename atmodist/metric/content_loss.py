@@ -23,6 +23,7 @@ import numpy as np
 from keras import ops
 
 from atmodist.fields.normalization import Normalization
+from atmodist.fields.signed_log import signed_log1p
 from atmodist.metric.receptive_field import adapted
 from atmodist.metric.stages import default_stage
 
@@ -65,7 +66,8 @@ class ContentLoss(keras.losses.Loss):
         name: str = "content_loss",
         **kwargs: Any,
     ):
-        super().__init__(reduction=reduction, name=name, **kwargs)
+        # Physical fields, 1e-5 s⁻¹, do not fit into the float16 of some keras.json.
+        super().__init__(reduction=reduction, name=name, **{"dtype": "float32", **kwargs})
         if not isinstance(encoder.output, dict):
             raise ValueError("the encoder must have a dictionary of outputs, by stage")
         self.stages = _checked_stages(stages, tuple(encoder.output))
@@ -161,7 +163,7 @@ class ContentLoss(keras.losses.Loss):
             ops.cast(values, x.dtype) for values in (n.mean, n.alpha / n.std, n.log_mean, n.log_std)
         )
         z = (x - mean) * scale
-        return (ops.sign(z) * ops.log1p(ops.abs(z)) - log_mean) / log_std
+        return (signed_log1p(z, ops) - log_mean) / log_std
 
 
 def _packed(encoder: keras.Model) -> dict[str, Any]:

@@ -25,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from atmodist.fields.normalization import Normalization
+from atmodist.fields.signed_log import signed_expm1, signed_log1p
 
 # Names of channels: ours, then those of the CF conventions, of ERA5, and its short ones.
 # Northward winds change sign when north and south are exchanged, as pseudo-scalars do.
@@ -108,8 +109,9 @@ def _opposite(y: Any, normalization: Normalization | None, c: int) -> Any:
     if abs(shift) <= 2.0 * NEGLIGIBLE_MEAN:
         return -y - 2.0 * log_mean / log_std
     s = y * log_std + log_mean
-    z = -tf.sign(s) * tf.math.expm1(tf.abs(s)) / normalization.alpha - shift
-    return (tf.sign(z) * tf.math.log1p(normalization.alpha * tf.abs(z)) - log_mean) / log_std
+    z = -signed_expm1(s, tf.experimental.numpy) / normalization.alpha - shift
+    log = signed_log1p(normalization.alpha * z, tf.experimental.numpy)
+    return (log - log_mean) / log_std
 
 
 def reverse_time(pairs: Any) -> Any:

@@ -21,6 +21,7 @@ import numpy as np
 from keras import layers, ops
 
 from atmodist.fields.normalization import Normalization
+from atmodist.fields.signed_log import signed_expm1, signed_log1p
 
 LARGEST_LOG = 20.0  # of log(1 + α|z|), which is |z| = 2e9 for α = 0.2; keeps float32 finite
 
@@ -212,7 +213,7 @@ def standardized(field: Normalized, normalization: Normalization | None) -> Any:
     n = normalization
     log = ops.add(ops.multiply(field, _like(n.log_std, field)), _like(n.log_mean, field))
     log = ops.clip(log, -LARGEST_LOG, LARGEST_LOG)
-    return ops.multiply(ops.sign(log), ops.expm1(ops.abs(log))) / n.alpha
+    return signed_expm1(log, ops) / n.alpha
 
 
 def normalized(z: Any, normalization: Normalization | None) -> Normalized:
@@ -220,7 +221,7 @@ def normalized(z: Any, normalization: Normalization | None) -> Normalized:
     if normalization is None:
         return z
     n = normalization
-    log = ops.multiply(ops.sign(z), ops.log1p(n.alpha * ops.abs(z)))
+    log = signed_log1p(n.alpha * z, ops)
     return ops.divide(ops.subtract(log, _like(n.log_mean, z)), _like(n.log_std, z))
 
 

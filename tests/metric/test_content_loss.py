@@ -186,3 +186,25 @@ def test_the_example_trains_under_pytorch():
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
     assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-9, -3e-5])
+def test_the_gradient_at_the_climatological_mean(encoder, offset):
+    """Of mean (n(x) - n(y))², n the normalisation: 2 (n(x) - n(y)) n'(x) / N, at x = μ too.
+
+    n'(x) = α / (σ σ' (1 + α |x - μ| / σ)), which is α / (σ σ') at the mean.
+    """
+    import tensorflow as tf
+
+    norm = dataclasses.replace(made_normalization(), mean=[0.0, 0.0])
+    loss = ContentLoss(
+        encoder, {"stage1": 1e-20}, inputs="physical", normalization=norm, pixel_weight=1.0
+    )
+    truth = 4e-5 * patches(number=1)[0]
+    x = tf.Variable(np.full_like(truth, offset))
+    with tf.GradientTape() as tape:
+        value = loss(truth, x)
+    here, there = norm(x.numpy().astype("f8")), norm(truth.astype("f8"))
+    slope = norm.alpha / norm.std / (1 + norm.alpha * abs(offset) / norm.std) / norm.log_std
+    right = 2 * (here - there) * slope / truth.size
+    assert_allclose(tape.gradient(value, x), right, rtol=1e-4, atol=1e-5 * np.abs(right).max())

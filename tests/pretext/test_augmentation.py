@@ -111,3 +111,17 @@ def test_two_symmetries_are_drawn_independently():
     counts = [(augmented == variant).all(axis=(1, 2, 3, 4)).sum() for variant in variants]
     assert sum(counts) == 400
     assert min(counts) > 55  # 100 ± 5 standard deviations
+
+
+def test_the_slope_at_the_mean_is_right():
+    """At x = μ a mirrored vorticity is that of -μ: dy'/dy = -1 / (1 + 2α μ/σ)."""
+    import tensorflow as tf
+
+    scheme = normalization(mean=(0.0, 4e-6))
+    fields = tf.zeros((1, 2, 2, 2)) - (scheme.log_mean / scheme.log_std).astype(np.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(fields)
+        mirrored = mirror_north_south(fields, CHANNELS, scheme)
+    slope = tape.gradient(mirrored, fields).numpy()
+    expected = [1.0, -1 / (1 + scheme.alpha * 2 * 4e-6 / 2e-5)]
+    assert_allclose(slope, np.broadcast_to(expected, slope.shape), rtol=1e-5)

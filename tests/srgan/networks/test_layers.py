@@ -174,3 +174,19 @@ def test_gradients_pass_but_not_along_the_mean_of_a_block():
     gradient = np.asarray(tape.gradient(loss, high))
     assert np.all(np.isfinite(gradient))
     assert np.abs(gradient).max() > 0.1
+
+
+def test_slopes_at_the_mean_are_right():
+    """dz/dy = σ'/α and dy/dz = α/σ' where the field is the mean; both were 0 by sign and |z|."""
+    import tensorflow as tf
+
+    n = made_normalization()
+    y = tf.zeros((1, 2, 2, 2)) - (n.log_mean / n.log_std).astype(np.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(y)
+        z = standardized(y, n)
+        again = normalized(z, n)
+    assert_allclose(z, 0.0, atol=1e-7)
+    slope = tape.gradient(z, y)
+    assert_allclose(slope, np.broadcast_to(n.log_std / n.alpha, slope.shape), rtol=1e-5)
+    assert_allclose(tape.gradient(again, y), 1.0, rtol=1e-5)
