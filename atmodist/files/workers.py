@@ -1,16 +1,20 @@
 """Worker processes that are no trouble: they leave Ctrl-C to their parent, and end when it does.
 
 Each is a fresh interpreter, for forked ones would share open files and locks of HDF5 and eccodes.
+It knows nothing of the script that started it: what workers do lies in our modules, so that scripts
+need no `if __name__ == "__main__":`, without which each worker would run the script again.
 """
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+from types import ModuleType
 from typing import Any
 
 
@@ -38,9 +42,12 @@ def worker_pool(
     def submit(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         # Workers start here, and keep what is blocked now: a terminal sends Ctrl-C to all.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        script = sys.modules["__main__"]  # would be run again by each worker that begins now
+        sys.modules["__main__"] = ModuleType("__main__")
         try:
             return pool.submit(function, *arguments)
         finally:
+            sys.modules["__main__"] = script
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     try:

@@ -85,3 +85,16 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     while any(is_alive(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(is_alive(pid) for pid in workers)
+
+
+def test_a_script_needs_no_guard(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import operator, os\n"
+        "from atmodist.files.workers import worker_pool\n"
+        "print('ran')\n"
+        "with worker_pool(2, os.getpid) as submit:\n"
+        "    print(submit(operator.add, 1, 2).result())\n"
+    )
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("ran\n3\n", "")
