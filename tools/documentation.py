@@ -172,11 +172,10 @@ def parsed_options(body: str) -> list[Option]:
 
 def without_kind(text: str) -> tuple[str, str]:
     """Help, and the "(type: int, default: 60)" that it ends with."""
-    match = re.fullmatch(r"(.*?)\s*\(((?:required, )?type: .*)\)", text, re.DOTALL)
+    match = re.fullmatch(r"(.*?)\s*\(((?:required, )?(?:type|default): .*)\)", text, re.DOTALL)
     if match is None:
         return text, ""
-    kind = re.sub(r"Literal\[.*?\](?:, )?", "", match[2].replace("type: ", ""))  # names say it
-    return match[1], kind.rstrip(", ")
+    return match[1], match[2].replace("type: ", "")
 
 
 def command_page(

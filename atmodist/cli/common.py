@@ -9,7 +9,6 @@ traceback as well.
 
 import dataclasses
 import os
-import re
 import signal
 import sys
 import warnings
@@ -19,13 +18,9 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
-Config = TypeVar("Config")
+from atmodist.cli.wording import WordingHelpFormatter, complaint
 
-# How jsonargparse says that the value of an option which may be left out has the wrong type.
-_OPTIONAL_VALUE = re.compile(
-    r"Does not validate against any of the Union subtypes "
-    r"Subtypes: \[([^,]*), <class 'NoneType'>\] Errors: .* Given value: (.*)"
-)
+Config = TypeVar("Config")
 
 EXIT_MISTAKE = 2  # as argparse itself exits on a wrong flag
 EXIT_SIGNAL = 128  # plus the number of a signal, as shells report: 130 after Ctrl-C
@@ -53,8 +48,7 @@ class CommandParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the command with one line on stderr and status 2."""
-        text = " ".join(str(message).replace("Parser key", "option").split())
-        text = _OPTIONAL_VALUE.sub(r"Expected a \1. Got value: \2", text)
+        text = complaint(str(message), self._actions)
         print(f"{self.prog}: error: {text} (help: {self.prog} --help)", file=sys.stderr)
         raise SystemExit(EXIT_MISTAKE)
 
@@ -76,7 +70,13 @@ def command_parser(
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     summary = (config_class.__doc__ or "").strip().splitlines()[0]
-    parser = CommandParser(prog=prog, description=summary, parser_mode="yaml", allow_abbrev=False)
+    parser = CommandParser(
+        prog=prog,
+        description=summary,
+        parser_mode="yaml",
+        allow_abbrev=False,
+        formatter_class=WordingHelpFormatter,
+    )
     parser.add_argument(
         "--config", action="config", help="YAML file of settings; flags after it override it."
     )

@@ -126,15 +126,18 @@ def test_help_shows_descriptions_types_and_defaults(capsys):
     text = " ".join(out.split())
     assert "usage: draw" in text
     assert "Draws things from somewhere." in text
-    assert "Where randomness starts. (required, type: int)" in text
-    assert "Step size; positive. (type: float, default: 0.1)" in text
+    assert "Where randomness starts. (required, type: whole number)" in text
+    assert "Step size; positive. (type: number, default: 0.1)" in text
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--seed", "x"], "option \"seed\": Expected a <class 'int'>. Got value: x"),
-        (["--seed", "1", "--shape", "[3]"], 'option "shape": Expected a tuple with 2 elements'),
+        (["--seed", "x"], "option --seed must be a whole number; got x"),
+        (
+            ["--seed", "1", "--shape", "[3]"],
+            "option --shape must be [whole number, whole number]; got [3]",
+        ),
         (["--seed", "1", "--sead", "2"], "unrecognized arguments: --sead 2"),
         (["--seed", "1", "more"], "unrecognized arguments: more"),
         (["--seed", "1", "--config", "nowhere.yaml"], "File does not exist: '"),
@@ -153,7 +156,7 @@ def test_wrong_flags_end_with_one_line_that_points_to_the_help(capsys, argv, mes
         ("seed: 1\ncolour: red\n", "Option 'colour' is not accepted"),
         ("seed: 1\nschedule:\n  speed: 3\n", "Group 'schedule' does not accept option 'speed'"),
         ("seed: [\n", "Problems parsing config"),
-        ("seed: many\n", "option \"seed\": Expected a <class 'int'>. Got value: many"),
+        ("seed: many\n", "option --seed must be a whole number; got many"),
         ("just words\n", ""),
     ],
 )
@@ -254,7 +257,7 @@ def test_help_of_no_command_loads_heavy_packages():
     modules = [
         module.name
         for module in pkgutil.iter_modules(atmodist.cli.__path__)
-        if module.name != "common"
+        if module.name not in ("common", "wording")
     ]
     assert modules
     code = f"""

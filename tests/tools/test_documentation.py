@@ -12,16 +12,16 @@ HELP = """usage: try [--config CONFIG] [--level {1,2}] input
 Tries *something*.
 
 positional arguments:
-  input                 The file. (required, type: str)
+  input                 The file. (required, type: text)
 
 options:
   -h, --help            Show this help message and exit.
   --config CONFIG       YAML file of settings.
 
 Tries *something*:
-  --level {1,2}         How much. (type: Literal['1', '2'], default: 1)
+  --level {1,2}         How much. (default: 1)
   --a_very_long_name A_VERY_LONG_NAME
-                        Its name (in words). (type: str | null, default: null)
+                        Its name (in words). (type: text or null, default: null)
 
 There is more.
 """
@@ -38,7 +38,7 @@ def test_help_is_taken_apart():
     level, name = groups["Tries *something*"]
     assert (level.names, level.text, level.kind) == ("--level {1,2}", "How much.", "default: 1")
     assert name.names == "--a_very_long_name A_VERY_LONG_NAME"
-    assert (name.text, name.kind) == ("Its name (in words).", "str | null, default: null")
+    assert (name.text, name.kind) == ("Its name (in words).", "text or null, default: null")
     assert [option.is_required for option in groups["positional arguments"]] == [True]
 
 

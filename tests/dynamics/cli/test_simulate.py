@@ -224,7 +224,7 @@ def test_instability_in_the_spin_up_is_told_as_such(tmp_path, capsys):
         (["--days", "0"], "days must be positive; got 0"),
         (["--days", "0.1"], "hold no interval of 6.0 hours"),
         (["--level", "850"], "from 0 (top) to 1 (ground); got 850"),
-        (["--level", "nan"], "option \"level\": Expected a <class 'float'>. Got value: nan (help"),
+        (["--level", "nan"], "option --level must be a number or null; got nan (help"),
         (["--case", "mountain", "--level", "0.5"], "(mountain) has no levels; leave level out"),
         (["--case", "mountain", "--levels", "40"], "(mountain) has no levels; leave levels out"),
         (["--case", "mountain", "--spun_up"], "held-suarez alone has a spun-up state"),
