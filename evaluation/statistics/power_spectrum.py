@@ -7,7 +7,8 @@ which on it is lost is the effective resolution. Too much of it is noise, which 
 in level, over all scales, notices. Power below what the precision of files allows to tell, 1e-8 of
 the variance of the reference spread over all modes, counts as nothing (`above_precision`).
 
-The effective resolution is read off the mean spectra, as a wavelength and as a degree. That of
+The effective resolution is read off the mean spectra, as a wavelength and as a degree, with an
+interval by the jackknife over time where there are steps enough. That of
 single steps is kept as a degree alone, for tests of differences: the spectrum of one step crosses
 the threshold early by chance at times, and a mean of wavelengths would be ruled by these.
 
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atmodist.fields.intervals import mean_interval, pseudo_values, without_each
 from evaluation.contract.accumulation import StepAccumulator, checked_options
 from evaluation.contract.statistic import Picture, Sample, Statistic
 from evaluation.contract.units_text import squared_units, units_of
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"threshold": 0.5, "slope": None, "side": 2000.0, "taper": "hann"}
 RING_MEDIAN = 3  # rings; there are fewer of them than degrees
+INTERVAL = "95 % interval of the effective resolution"
 SERIES = ("total_power", "level_difference", "small_scale_level", "step_degree")
 
 
@@ -68,6 +71,7 @@ class PowerSpectra(StepAccumulator):
         """Adds a time step."""
         setting = self.setting
         means: dict[str, np.ndarray] = {}
+        steps: dict[str, np.ndarray] = {}
         scalars = {
             name: np.full((len(setting.regions), len(setting.channels)), np.nan) for name in SERIES
         }
@@ -86,6 +90,7 @@ class PowerSpectra(StepAccumulator):
             else:
                 continue
             means[f"power {region}"], means[f"reference {region}"] = power, reference
+            steps[f"spectra {region}"] = np.stack([power, reference])
             scalars["total_power"][index] = power.sum(axis=-1)
             inside = slice(1, len(scale) + 1)
             power, reference = above_precision(
@@ -95,7 +100,7 @@ class PowerSpectra(StepAccumulator):
             scalars["small_scale_level"][index] = small_scale_level(power, reference)
             resolved = resolved_wavelength(power, reference, scale, self._threshold, **median)
             scalars["step_degree"][index] = degree_of(resolved, setting.radius / 1000)
-        self.add(sample.seconds, means, scalars)
+        self.add(sample.seconds, means, {**scalars, **steps})
 
     def result(self) -> "xr.Dataset":
         """Mean spectra with their spread over time and ratio to the reference; numbers per step."""
@@ -135,40 +140,63 @@ class PowerSpectra(StepAccumulator):
     def _add_resolution(self, data: "xr.Dataset") -> None:
         """The effective resolution of the mean spectra, for all regions that have any."""
         setting = self.setting
-        found = np.full((len(setting.regions), len(setting.channels)), np.nan)
+        shape = len(setting.regions), len(setting.channels)
+        degree = np.full((3, *shape), np.nan)  # it, and both ends of its interval
         for index, region in enumerate(setting.regions):
-            if region == GLOBE and self._on_sphere:
-                own, aim = self._mean_spectra(GLOBE)
-                scale = wavelength(np.arange(1, own.shape[-1] + 1), setting.radius / 1000)
-                width = MEDIAN_WIDTH
-            elif region in self._windows:
-                own, aim = self._mean_spectra(region)
-                scale = 1 / self._windows[region].wavenumber[1 : own.shape[-1] + 1]
-                width = RING_MEDIAN
-            else:
-                continue
-            found[index] = resolved_wavelength(own, aim, scale, self._threshold, width)
+            if (region == GLOBE and self._on_sphere) or region in self._windows:
+                degree[0, index] = self._resolved_degree(
+                    region, self.mean(f"power {region}"), self.mean(f"reference {region}")
+                )
+                degree[1:, index] = self._interval(region, degree[0, index])
+        length = wavelength(degree, setting.radius / 1000)
         dims = "region", "channel"
-        data["effective_wavelength"] = (
-            dims,
-            found,
-            _attributes(
+        for name, values, described in (
+            ("effective_wavelength", length[0], (
                 "effective resolution of the mean spectrum, as wavelength", "km", "lower",
                 {"main": 1, "short_name": "effective resolution"},
-            ),
-        )  # fmt: skip
-        data["effective_degree"] = (
-            dims,
-            degree_of(found, setting.radius / 1000),
-            _attributes(
+            )),
+            ("effective_degree", degree[0], (
                 "effective resolution of the mean spectrum, as degree", "1", "higher",
                 {"main": 1, "short_name": "effective resolution, as degree"},
-            ),
-        )  # fmt: skip
+            )),
+            ("effective_wavelength_low", length[2], (f"{INTERVAL}, lower end", "km")),
+            ("effective_wavelength_high", length[1], (f"{INTERVAL}, upper end", "km")),
+        ):  # fmt: skip
+            data[name] = dims, values, _attributes(*described)
 
-    def _mean_spectra(self, region: str) -> tuple[np.ndarray, ...]:
-        """Mean power of candidate and reference, without the mean, above the precision of data."""
-        power, reference = self.mean(f"power {region}"), self.mean(f"reference {region}")
+    def _resolved_degree(self, region: str, power: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """The effective resolution of mean spectra, as degree. Shape (channel,)."""
+        radius = self.setting.radius / 1000
+        own, aim = self._told(region, power, reference)
+        if region in self._windows:
+            scale = 1 / self._windows[region].wavenumber[1 : own.shape[-1] + 1]
+            width = RING_MEDIAN
+        else:
+            scale, width = wavelength(np.arange(1, own.shape[-1] + 1), radius), MEDIAN_WIDTH
+        return degree_of(resolved_wavelength(own, aim, scale, self._threshold, width), radius)
+
+    def _interval(self, region: str, degree: np.ndarray) -> np.ndarray:
+        """Both ends of the 95 % interval of the resolved degree, (2, channel); NaN where none is.
+
+        From the jackknife over time (`intervals.pseudo_values`), within what the grid resolves.
+        """
+        spectra = self.series(f"spectra {region}")  # (time, 2, channel, scale)
+        most = self._resolved_degree(region, spectra[0, 1], spectra[0, 1]).max()
+        left_out = without_each(
+            lambda kept: self._resolved_degree(region, *spectra[kept].mean(axis=0)),
+            np.arange(len(spectra)),
+        ) if len(spectra) > 1 else np.empty((0, len(degree)))  # fmt: skip
+        ends = np.full((2, len(degree)), np.nan)
+        for channel, value in enumerate(degree):
+            found = mean_interval(pseudo_values(left_out[:, channel], value), value=value)
+            if found.low is not None and found.high is not None:
+                ends[:, channel] = np.clip([found.low, found.high], 1.0, most)
+        return ends
+
+    def _told(
+        self, region: str, power: np.ndarray, reference: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Power of candidate and reference, without the mean, above the precision of data."""
         if region in self._windows:
             window = self._windows[region]
             inside, modes = slice(1, window.num_resolved + 1), window.modes
@@ -186,7 +214,7 @@ class PowerSpectra(StepAccumulator):
             {"long_name": "Wavelength", "units": "m"},
         )
         ratio = ratio_of(power, reference)
-        ratio[..., 1:] = ratio_of(*self._mean_spectra(GLOBE))
+        ratio[..., 1:] = ratio_of(*self._told(GLOBE, power, reference))
         for name, values, long_name, unit in (
             ("power_spectrum", power, "power per degree", units),
             ("power_spread", self.spread(f"power {GLOBE}"), "standard deviation over time", units),

@@ -99,6 +99,28 @@ def test_one_chance_step_does_not_decide_the_resolution():
     assert (result.effective_wavelength < 1.2 * expected).all()  # a mean of steps says 4 times that
 
 
+def test_the_resolution_has_an_interval_that_narrows_with_the_number_of_steps():
+    rng = np.random.default_rng(3)
+    widths = []
+    for num_steps in (16, 64):
+        modal = modal_series(num_steps=num_steps)
+        half = rng.normal(24.5, 4.0, num_steps)  # the blur differs from step to step
+        loss = np.exp(-np.log(2) / 2 * (degrees(63) / half[:, None, None]) ** 2)
+        truth, blurred = synthesis(modal, GRID), synthesis(modal * loss, GRID)
+        regions = {GLOBE: None}
+        result = accumulated(blurred, truth, setting(regions=regions)).result().sel(region=GLOBE)
+        low, high = result.effective_wavelength_low, result.effective_wavelength_high
+        assert (low < result.effective_wavelength).all()
+        assert (result.effective_wavelength < high).all()
+        widths.append(float((high - low).mean()))
+    assert widths[1] < 0.75 * widths[0]
+
+
+def test_too_few_steps_have_no_interval(truth):
+    result = accumulated(truth, truth.copy(), setting()).result()
+    assert np.isnan(result.effective_wavelength_low).all()
+
+
 @pytest.mark.parametrize("precision", ["float32", "16 bits"])
 def test_rounding_of_files_is_no_power_of_small_scales(precision):
     steep = np.r_[0.0, np.arange(1, 64) ** -9.0]
@@ -181,7 +203,7 @@ def test_numbers_say_what_they_are(truth):
     for name, values in result.data_vars.items():
         assert {"long_name", "units"} <= set(values.attrs), name
         scalar = set(values.dims) <= {"time", "region", "channel"}
-        assert ("better" in values.attrs) == scalar, name
+        assert ("better" in values.attrs) == scalar or name.endswith(("_low", "_high")), name
     assert result.power_spectrum.units == "s-2"
     assert -3 < result.spectral_slope[0] < -2
 
