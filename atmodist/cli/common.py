@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
@@ -129,6 +130,21 @@ def guarded(prog: str, action: Callable[[], str]) -> int:
         print(f"\n{prog}: {told}", file=sys.stderr)
         return EXIT_SIGNAL + getattr(interruption, "signal_number", signal.SIGINT)
     return 0
+
+
+def require_paths(**paths: str | os.PathLike[str] | None) -> None:
+    """Says at once what is missing, before TensorFlow loads.
+
+    Args:
+        **paths: Files or folders by the names of their options; "hf://..." and None are passed.
+
+    Raises:
+        FileNotFoundError: If one is not there.
+    """
+    for name, path in paths.items():
+        if path is not None and not str(path).startswith("hf://") and not Path(path).exists():
+            what = "file" if Path(path).suffix else "folder"
+            raise FileNotFoundError(f"{name}: there is no {what} {path}")
 
 
 def _configuration(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atmodist.cli.common import command_parser, run_command
+from atmodist.cli.common import command_parser, require_paths, run_command
 from atmodist.files.quiet_tensorflow import load_tensorflow
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def _distance(config: DistanceConfig) -> str:
 
     for path in config.fields:
         require_series(path)  # a mistyped name is told at once
+    require_paths(metric=config.metric)
     load_tensorflow()
     from atmodist.metric.distance import load_metric
 

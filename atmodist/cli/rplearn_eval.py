@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from atmodist.assessment.configuration import PretextEvaluationConfig
-from atmodist.cli.common import command_parser, run_command
+from atmodist.cli.common import command_parser, require_paths, run_command
 from atmodist.files.quiet_tensorflow import load_tensorflow
 
 
@@ -18,6 +18,7 @@ def _evaluate(config: PretextEvaluationConfig) -> str:
         raise ValueError(
             f"{config.run} is no folder of a run: it has no checkpoints; rplearn-train makes one."
         )
+    require_paths(records=config.records, archive=config.archive)
     load_tensorflow()
     from atmodist.assessment.run import evaluate
 

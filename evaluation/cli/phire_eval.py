@@ -6,11 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from atmodist.cli.common import command_parser, run_command
+from atmodist.cli.common import command_parser, require_paths, run_command
 from atmodist.files.quiet_tensorflow import load_tensorflow
 from evaluation.candidates.kinds import KINDS
 from evaluation.contract.configuration import ComparisonConfig, EvaluationConfig
 from evaluation.statistics import STATISTICS
+
+RUNS = ("generator",)  # kinds of candidates whose value is a folder, or is fetched
 
 if TYPE_CHECKING:
     from evaluation.running.results import Results
@@ -55,6 +57,8 @@ def gathered(words: Sequence[str]) -> list[str]:
 
 def _evaluate(config: EvaluationConfig) -> str:
     if config.has_networks:
+        generators = {f"candidate {c.name}": c.value[0] for c in config.parsed if c.kind in RUNS}
+        require_paths(reference=config.reference, encoder=config.encoder, **generators)
         load_tensorflow()
     from evaluation.running.runner import evaluate
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from atmodist.cli.common import command_parser, run_command
+from atmodist.cli.common import command_parser, require_paths, run_command
 from atmodist.files.quiet_tensorflow import load_tensorflow
 from srgan.inference.configuration import INTERPOLATIONS, InferConfig
 
@@ -14,7 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _infer(config: InferConfig) -> str:
+    require_paths(input=config.input, like=config.like, static=config.static)
     if config.generator not in INTERPOLATIONS:
+        require_paths(generator=config.generator)
         load_tensorflow()
     from srgan.inference.run import super_resolve
 

@@ -209,7 +209,7 @@ def test_an_unusual_spacing_is_one_line_on_stderr(folder, capsys):
         (["nearest", "low.h5"], "nearest needs a factor, for instance --factor 4"),
         (["RUN", "low.h5", "--factor", "4"], "refines by 2, not by 4"),
         (["RUN", "none.h5"], "there is no file none.h5"),
-        (["/nowhere", "low.h5"], "there is no folder /nowhere; `phire-train` makes one"),
+        (["/nowhere", "low.h5"], "generator: there is no folder /nowhere"),
         (["RUN", "low.h5", "--members", "2"], "is not stochastic: all members would be the same"),
         (["RUN", "low.h5", "--output", "low.h5"], "the output would replace low.h5"),
         (["RUN", "low.h5", "--channels", "[vorticity]"], "`channels` are for interpolation"),
