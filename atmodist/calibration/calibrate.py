@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from atmodist.calibration.other_weeks import Blocks, for_other_weeks
 from atmodist.calibration.pair_measures import (
     BATCH_SIZE,
+    SECONDS_PER_HOUR,
     PairMeasures,
     encoder_function,
     measure_fields,
@@ -164,18 +166,25 @@ def calibrate_measures(
         stage: scale_to_l2(loss, measures.pixel["l2"], measures.label)
         for stage, loss in measures.content.items()
     }
+    blocks = Blocks.of(
+        measures.step if measures.dated else None,
+        measures.step_seconds / SECONDS_PER_HOUR,
+        measures.hours.max(),
+    )
+
+    def curve(distance: np.ndarray) -> LagCurve:
+        found = LagCurve.of(distance, measures.hours)
+        return for_other_weeks(found, distance, measures.hours, blocks)
+
     stages = {
-        stage: StageCalibration(
-            alpha=alpha,
-            curve=LagCurve.of(np.sqrt(alpha * measures.content[stage]), measures.hours),
-        )
+        stage: StageCalibration(alpha=alpha, curve=curve(np.sqrt(alpha * measures.content[stage])))
         for stage, alpha in alphas.items()
     }
     combined = []
     for given in combinations:
         shares, _ = normalized_weights(given)
         distance = combined_distance(measures.content, alphas, shares)
-        combined.append(Combination(weights=shares, curve=LagCurve.of(distance, measures.hours)))
+        combined.append(Combination(weights=shares, curve=curve(distance)))
     return Calibration(
         step_seconds=measures.step_seconds,
         stages=stages,
@@ -184,6 +193,7 @@ def calibrate_measures(
         weights=weights,
         extent=extent,
         source=source or {},
+        days=blocks.days,
     )
 
 
@@ -238,9 +248,10 @@ def draw_calibration(calibration: Calibration, path: str | Path) -> list[Path]:
         lag = np.concatenate([[0.0], curve.lag_hours])
         low, median, high = (
             np.concatenate([[0.0], monotone(v)])
-            for v in (curve.quantile16, curve.median, curve.quantile84)
+            for v in (curve.band[0], curve.median, curve.band[1])
         )
-        axis.fill_between(lag, low, high, alpha=0.25, linewidth=0, label="16 % to 84 % of pairs")
+        of = "pairs" if curve.low is None else "pairs, other weeks"
+        axis.fill_between(lag, low, high, alpha=0.25, linewidth=0, label=f"16 % to 84 % of {of}")
         axis.plot(lag, median, label="median, monotone")
         axis.plot(curve.lag_hours, curve.median, "k.", label="median, as measured")
         axis.set(title=name, xlabel="true lag (h)", ylabel="distance (dimensionless)")

@@ -44,6 +44,7 @@ class PairMeasures:
         content: Content loss by stage, dimensionless; before any α.
         pixel: Pixel measures by name. l1, l2 and ssim are dimensionless, psnr is in dB.
         latitude: Degrees north of the middle of the patch.
+        dated: False where the records do not say when their pairs are; `step` then counts pairs.
     """
 
     step_seconds: int
@@ -52,6 +53,7 @@ class PairMeasures:
     content: Mapping[str, np.ndarray]
     pixel: Mapping[str, np.ndarray]
     latitude: np.ndarray
+    dated: bool = True
 
     def __post_init__(self) -> None:
         count = len(self.label)
@@ -135,6 +137,7 @@ def measure_pairs(
         latitude=joined["latitude"].astype(np.float64),
         content={k.split(" ")[1]: v for k, v in joined.items() if k.startswith("content ")},
         pixel={k.split(" ")[1]: v for k, v in joined.items() if k.startswith("pixel ")},
+        dated="step" in records.features,
     )
 
 

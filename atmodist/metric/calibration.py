@@ -73,6 +73,7 @@ class Calibration:
         weights: `weights_digest` of the encoder; None if unknown.
         extent: What it was measured on, patches or whole fields; None if unknown.
         source: Where the numbers come from (records, split, pairs, encoder).
+        days: From the first pair to the last; None if unknown.
     """
 
     step_seconds: int
@@ -82,6 +83,7 @@ class Calibration:
     weights: str | None = None
     extent: Extent | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
+    days: int | None = None
 
     def __post_init__(self) -> None:
         seconds = self.step_seconds
@@ -94,6 +96,9 @@ class Calibration:
                 self._stage(stage)
         if not isinstance(self.source, Mapping):
             raise ValueError(f"`source` must be a mapping; got {self.source!r}")
+        days = self.days
+        if days is not None and (isinstance(days, bool) or not isinstance(days, int) or days < 1):
+            raise ValueError(f"`days` must be a positive integer; got {days!r}")
         for name in ("normalization", "weights"):
             if not isinstance(getattr(self, name), str | None):
                 raise ValueError(f"`{name}` must be a text; got {getattr(self, name)!r}")
@@ -143,6 +148,26 @@ class Calibration:
         total = 1.0 if isinstance(stage, str) else normalized_weights(stage)[1]
         return curve.hours(np.asarray(distance, np.float64) / math.sqrt(total))
 
+    def band_note(self, stage: str | Weights | None = None) -> str:
+        """What the band of equivalent hours is worth, in words.
+
+        Args:
+            stage: Of this stage or these weights; of all stages by default.
+        """
+        curves = [s.curve for s in self.stages.values()] if stage is None else [self.curve(stage)]
+        if self.days is not None and all(curve.low is not None for curve in curves):
+            return (
+                f"band of hours: one pair in three lies outside, as estimated from {self.days} "
+                "days; other seasons may differ more"
+            )
+        if self.days is None:
+            return (
+                "band of hours: of the days of the calibration; hours of other weeks may be "
+                "further off than it says"
+            )
+        period = f"{self.days} day{'s' * (self.days > 1)}"
+        return f"calibrated on {period}: hours of other weeks may be further off than the band says"
+
     def concern(self, grid: Grid) -> str | None:
         """Says so if hours are not known to hold for fields on a grid."""
         if self.extent is None:
@@ -169,6 +194,7 @@ class Calibration:
                 {"weights": dict(c.weights), **c.curve.as_dict()} for c in self.combinations
             ],
             "source": dict(self.source),
+            **({} if self.days is None else {"days": self.days}),
         }
 
     def save(self, path: str | Path) -> None:
@@ -214,10 +240,11 @@ class Calibration:
                 for entry in content.get("combinations", ())
             ),
             source=content.get("source", {}),
+            days=content.get("days"),
         )
 
     def table(self) -> str:
-        """The medians and spreads as text, one line for each lag."""
+        """The medians and bands as text, one line for each lag."""
         entries = {name: stage.curve for name, stage in self.stages.items()}
         entries |= {weights_text(c.weights): c.curve for c in self.combinations}
         width = max(24, *map(len, entries))
@@ -226,11 +253,11 @@ class Calibration:
             cells = []
             for curve in entries.values():
                 i = int(np.flatnonzero(curve.lag_hours == lag)[0])
-                low, high = curve.quantile16[i], curve.quantile84[i]
+                low, high = (end[i] for end in curve.band)
                 cells.append(f"{curve.median[i]:.4f} [{low:.4f}, {high:.4f}]".ljust(width))
             lines.append(f"{lag:7g}  " + "  ".join(cells))
         alphas = ", ".join(f"{name} {stage.alpha:.4g}" for name, stage in self.stages.items())
-        return "\n".join([*(line.rstrip() for line in lines), f"alpha: {alphas}"])
+        return "\n".join([*(line.rstrip() for line in lines), f"alpha: {alphas}", self.band_note()])
 
     def _stage(self, name: str) -> StageCalibration:
         if name not in self.stages:
@@ -265,7 +292,8 @@ def _extent(entry: Any) -> Extent | None:
 
 
 def _curve(entry: Mapping[str, Any]) -> LagCurve:
-    return LagCurve(**{name: entry[name] for name in ("lag_hours", *STATISTICS)})
+    known = {name: entry[name] for name in ("lag_hours", *STATISTICS)}
+    return LagCurve(**known, low=entry.get("low"), high=entry.get("high"))
 
 
 def _positive(name: str, value: Any) -> float:

@@ -225,7 +225,15 @@ class Metric(Described):
     def __str__(self) -> str:
         stages = ", ".join(f"{weight:g} x {stage}" for stage, weight in self.stages.items())
         state = "calibrated" if self.is_calibrated else "uncalibrated (α = 1)"
-        return f"distance by {stages} of {', '.join(self.channels)}, {state}"
+        text = f"distance by {stages} of {', '.join(self.channels)}, {state}"
+        return text if self.calibration is None else f"{text}; {self._band_note(self.calibration)}"
+
+    def _band_note(self, calibration: "Calibration") -> str:
+        """What the band of hours is worth, by the curve of the default stages if there is one."""
+        try:
+            return calibration.band_note(self.stages)
+        except ValueError:  # these stages together were not calibrated
+            return calibration.band_note()
 
     def _by_feature(self, x: Encoded, y: Encoded, stage: str, weight: float) -> np.ndarray:
         """Squared contributions of a stage; shape (feature,), float64."""

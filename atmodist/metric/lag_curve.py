@@ -38,6 +38,8 @@ class LagCurve:
         quantile16: 16 % of pairs are nearer.
         quantile84: 16 % of pairs are farther.
         mean: Mean distance.
+        low: Of pairs of other weeks, 16 % are expected to be nearer; None if that is unknown.
+        high: Of pairs of other weeks, 16 % are expected to be farther; None with `low`.
     """
 
     lag_hours: np.ndarray
@@ -45,13 +47,17 @@ class LagCurve:
     quantile16: np.ndarray
     quantile84: np.ndarray
     mean: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         lags = _numbers("lag_hours", self.lag_hours)
         if len(lags) < 1 or lags[0] <= 0 or (np.diff(lags) <= 0).any():
             raise ValueError(f"`lag_hours` must be positive and increase; got {lags.tolist()}")
         object.__setattr__(self, "lag_hours", lags)
-        for name in STATISTICS:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("give `low` and `high`, or neither")
+        for name in self._names:
             values = _numbers(name, getattr(self, name))
             if values.shape != lags.shape or (values < 0).any():
                 raise ValueError(
@@ -61,6 +67,11 @@ class LagCurve:
             object.__setattr__(self, name, values)
         if (self.quantile16 > self.median).any() or (self.median > self.quantile84).any():
             raise ValueError("`quantile16` <= `median` <= `quantile84` must hold at each lag")
+        low, high = self.band
+        if (low > self.quantile16).any() or (self.quantile84 > high).any():
+            raise ValueError(
+                "`low` <= `quantile16` and `quantile84` <= `high` must hold at each lag"
+            )
 
     @classmethod
     def of(cls, distance: np.ndarray, hours: np.ndarray) -> "LagCurve":
@@ -71,6 +82,17 @@ class LagCurve:
         means = np.array([g.mean() for g in groups])
         return cls(lag_hours=lags, median=median, quantile16=q16, quantile84=q84, mean=means)
 
+    @property
+    def band(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ends of the band: for other weeks if known, else of the pairs measured."""
+        if self.low is None or self.high is None:
+            return self.quantile16, self.quantile84
+        return self.low, self.high
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return STATISTICS if self.low is None else (*STATISTICS, "low", "high")
+
     def hours(self, distance: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Reads distances as lags.
 
@@ -79,15 +101,16 @@ class LagCurve:
 
         Returns:
             (hours, low, high), each of the shape of `distance`. `hours` is +∞ where the distance is
-            larger than the largest calibrated median, `high` where even the nearest sixth of the
-            pairs at the largest lag are nearer than it; `low` is then at most the largest lag.
+            larger than the largest calibrated median, `high` where even the lower end of the band
+            at the largest lag is nearer than it; `low` is then at most the largest lag.
         """
         distance = np.asarray(distance, np.float64)
         if (distance < 0).any():
             raise ValueError(f"distances are not negative; got {distance.min()}")
         middle = self._inverse(self.median, distance, side="both")
-        high = self._inverse(self.quantile16, distance, side="right")
-        low = self._inverse(self.quantile84, distance, side="left")
+        nearest, farthest = self.band
+        high = self._inverse(nearest, distance, side="right")
+        low = self._inverse(farthest, distance, side="left")
         low = np.where(np.isinf(low), self.lag_hours[-1], low)
         return middle, np.minimum(low, middle), np.maximum(high, middle)
 
@@ -116,8 +139,8 @@ class LagCurve:
         return np.where(distance > distinct[-1], np.inf, result)
 
     def as_dict(self) -> dict[str, list[float]]:
-        """Plain lists."""
-        return {name: getattr(self, name).tolist() for name in ("lag_hours", *STATISTICS)}
+        """Plain lists; `low` and `high` only where they are known."""
+        return {name: getattr(self, name).tolist() for name in ("lag_hours", *self._names)}
 
 
 def monotone(values: np.ndarray) -> np.ndarray:

@@ -83,3 +83,27 @@ def test_monotone_keeps_the_mean_and_what_is_monotone_already(values):
     assert (np.diff(result) >= 0).all()
     assert_allclose(result.mean(), np.mean(values), atol=1e-9)
     assert_allclose(monotone(np.sort(values)), np.sort(values))
+
+
+def test_the_band_for_other_weeks_stands_in_for_the_quantiles():
+    from dataclasses import replace
+
+    plain = curve()
+    wide = replace(plain, low=plain.median - 0.8, high=plain.median + 0.8)
+    # d = 2: the upper end (1.8, 2.8, 3.8) is there after 3 h, the lower (0.2, 1.2, 2.2) before 12 h
+    hours, low, high = wide.hours(2.0)
+    assert hours == pytest.approx(6.0)
+    assert low == pytest.approx(3.0 + 0.2 * 3)
+    assert high == pytest.approx(6.0 + 0.8 * 6)
+    assert wide.as_dict()["low"] == wide.low.tolist()
+    assert "low" not in plain.as_dict()
+
+
+def test_a_band_for_other_weeks_is_no_narrower_and_has_two_ends():
+    from dataclasses import replace
+
+    plain = curve()
+    with pytest.raises(ValueError, match="or neither"):
+        replace(plain, low=plain.quantile16)
+    with pytest.raises(ValueError, match="`quantile84` <= `high` must hold"):
+        replace(plain, low=plain.quantile16, high=plain.median)
