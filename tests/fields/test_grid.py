@@ -158,6 +158,7 @@ def test_bands_of_any_latitudes_tile_without_gap_or_overlap(latitude):
         ("gauss", (64, 128), 63),
         ("gauss", (320, 640), 319),
         ("gauss", (64, 96), 47),  # too few columns for the rows
+        ("gauss", (64, 97), 48),
     ],
 )
 def test_truncation_that_a_grid_resolves(kind, shape, truncation):

@@ -5,6 +5,7 @@ from numpy.testing import assert_allclose
 from atmodist.fields.grid import Grid, make_grid
 from evaluation.numerics.averages import area_mean, windows
 from evaluation.numerics.gradients import cell_window, gradient_magnitude
+from evaluation.numerics.setting import Region
 from tests.evaluation.fields import setting
 
 RADIUS = 6.0e6
@@ -83,3 +84,25 @@ def test_region_that_is_too_small_is_named():
 
     with pytest.raises(ValueError, match="region 'dot' holds 1 x 1 points"):
         windows(setting(regions={"dot": Region(south=-1, north=1, west=-1, east=1)}))
+
+
+def test_each_field_of_a_batch_has_the_gradient_it_has_alone():
+    grid = make_grid("regular", 19)
+    field = np.random.default_rng(1).normal(size=(2, 3, *grid.shape))
+    slopes = gradient_magnitude(field, grid, RADIUS)
+    assert slopes.shape == (2, 3, 18, 36)
+    scale = np.abs(field).max()  # of all, which changes roundings
+    alone = gradient_magnitude(field[1, 2], grid, RADIUS)
+    assert_allclose(slopes[1, 2], alone, rtol=1e-9, atol=1e-12 * scale)
+
+
+def test_cells_of_a_box_lie_between_its_points():
+    box = Grid(np.linspace(40.0, 30.0, 6), np.linspace(10.0, 18.0, 5))
+    (whole,) = windows(setting(box, {"box": Region(south=30, north=40, west=10, east=18)}))
+    cells = cell_window(whole, box)
+    assert cells.rows.tolist() == [0, 1, 2, 3, 4]
+    assert cells.columns.tolist() == [0, 1, 2, 3]
+    assert_allclose(cells.weights.sum() * 4, 1)
+    (part,) = windows(setting(box, {"part": Region(south=30, north=40, west=12, east=16)}))
+    assert cell_window(part, box).columns.tolist() == [1, 2]
+    assert cells.of(gradient_magnitude(np.zeros(box.shape), box, RADIUS)).shape == (5, 4)
