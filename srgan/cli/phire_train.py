@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from atmodist.cli.common import command_parser, run_command
 from atmodist.files.quiet_tensorflow import load_tensorflow
+from atmodist.training.settings import require_backend
 from srgan.training.configuration import GeneratorTrainingConfig
 
 
@@ -17,6 +18,7 @@ def _train(config: GeneratorTrainingConfig) -> str:
     from srgan.samples.record_set import open_patch_records
 
     open_patch_records(config.records)  # says at once, before TensorFlow loads, what is wrong
+    require_backend()
     load_tensorflow()
     from srgan.training.run import train
 
