@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from atmodist.cli.common import command_parser, run_command
 from atmodist.files.quiet_tensorflow import load_tensorflow
 from atmodist.pretext.configuration import TrainingConfig
+from atmodist.training.settings import require_backend
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,6 +18,7 @@ def _train(config: TrainingConfig) -> str:
     from atmodist.pairs.pair_records import open_records
 
     open_records(config.records)  # says at once, before TensorFlow loads, if these are no records
+    require_backend()
     load_tensorflow()
     from atmodist.pretext.training import train
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from atmodist.files.locking import locked
 from atmodist.pretext.configuration import TrainingConfig
@@ -24,6 +23,8 @@ from atmodist.pretext.tasks import TASKS
 from atmodist.pretext.warm_up import fit_warmup, plan_phases
 from atmodist.training import checkpoints
 from atmodist.training.devices import Devices, naming_lost_workers
+from atmodist.training.first_weights import draw_first_weights
+from atmodist.training.gradient_step import delivered, make_deterministic
 from atmodist.training.loop import Loop, TrainingDivergedError
 from atmodist.training.phases import Phase
 from atmodist.training.resuming import check_same_provenance
@@ -69,7 +70,7 @@ class TrainingRun:
         self.devices = devices or Devices.of(config.devices)
         keras.utils.set_random_seed(config.seed)
         if config.deterministic:
-            tf.config.experimental.enable_op_determinism()
+            make_deterministic()
         self.source = source or open_source(config.resolved())
         self.config = config = fit_warmup(config, self.source)
         self.task = task or TASKS[config.task].make(config, self.source)
@@ -82,9 +83,9 @@ class TrainingRun:
             unit="pairs",
         )
         self.loop = Loop(config, plan, self.devices)  # refuses another run before it is built
-        self.optimization = Optimization(
-            self.task.network(), self.task, config, devices=self.devices
-        )
+        network = self.task.network()
+        draw_first_weights(network, [config.seed])
+        self.optimization = Optimization(network, self.task, config, devices=self.devices)
         self.loop.begin(self.optimization, PretextJudge(self))
         if self.devices.is_chief:
             self._keep_normalization()
@@ -104,9 +105,10 @@ class TrainingRun:
         self.devices.wait()
         return result
 
-    def _batches(self, phase: Phase, epoch: int) -> tf.data.Dataset:
+    def _batches(self, phase: Phase, epoch: int, start: int) -> Iterable[Any]:
+        batches = self.source.training_batches(phase.order(epoch)).take(phase.steps_per_epoch)
         # A task may draw by the number of a batch, so that it must see the whole epoch.
-        return self.task.prepare(phase.batches(self.source, epoch), epoch)
+        return delivered(self.task.prepare(batches, epoch), start)
 
     def _check(self, state: dict[str, Any]) -> None:
         check_same_run(state["config"], self.config, self.config.output)
@@ -151,5 +153,5 @@ class PretextJudge:
     ) -> Iterator[tuple[np.ndarray, Any]]:
         batches, steps = self._run.source.evaluation_batches(), self._run.config.evaluation_steps
         batches = self._task.prepare(batches.take(steps) if steps else batches, None)
-        for inputs, targets in watch(batches):
+        for inputs, targets in watch(delivered(batches)):
             yield self._run.optimization.predict(inputs), targets

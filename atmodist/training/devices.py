@@ -1,50 +1,26 @@
-"""What a training step runs on: one device, all of a machine, or all of several machines.
+"""What a training runs on: one device, all of a machine, or all of several machines.
 
-Every device holds a replica of the trained network and takes an equal share of each batch. Their
-gradients are averaged, so that all replicas make the same step and stay equal to the last bit.
-Every worker (process) reads the same batches and leaves to the others what is not its share: the
-order of the data is that of one device, whatever the number of workers. Keras' own layers and
-optimisers hold the variables; what is averaged, and when, is said here and in the step.
+Every device holds a replica of the trained networks and takes an equal share of each batch. Every
+worker (process) reads the same batches and leaves to the others what is not its share: the order of
+the data is that of one device, whatever the number of workers. One worker, the chief, writes files;
+the others read the same folders.
 
-A step looks like this, with the variables of its networks and optimisers made under `scope`:
-
-    @tf.function
-    def step(shares):
-        return devices.first(devices.run(replica_step, shares))
-
-    def replica_step(inputs, targets):
-        ...  # gradients and measures of one share
-        gradients, measures = devices.mean((gradients, measures))
-        optimizer.apply(gradients, variables)
-        devices.average(statistics)  # the moving statistics of batch normalisation
-        return measures
-
-    step(devices.share(batch))
-
-One worker, the chief, writes files; the others read the same folders.
+Several devices are TensorFlow's (`tensorflow_step` says how a step runs on them), and TensorFlow is
+imported for them alone: what one device does is for any backend.
 """
 
 import contextlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from atmodist.training.settings import DevicesName
+from atmodist.training.settings import DevicesName, require_backend
 
 CLUSTER = "TF_CONFIG"
-LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.FailedPreconditionError,
-)
 
 
 class Devices:
@@ -54,13 +30,14 @@ class Devices:
         strategy: TensorFlow's; None for one device.
 
     Attributes:
+        strategy: The same.
         num_replicas: Number of devices, all workers taken together.
         num_workers: Number of processes.
         is_chief: Whether this worker writes files.
     """
 
     def __init__(self, strategy: Any = None):
-        self._strategy = strategy
+        self.strategy = strategy
         self.num_replicas = 1 if strategy is None else int(strategy.num_replicas_in_sync)
         resolver: Any = None if strategy is None else strategy.cluster_resolver
         spec = {} if resolver is None else resolver.cluster_spec().as_dict()
@@ -71,12 +48,27 @@ class Devices:
 
     @classmethod
     def of(cls, name: DevicesName) -> "Devices":
-        """Finds the devices that a configuration names; waits for all workers of a cluster."""
+        """Finds the devices that a configuration names; waits for all workers of a cluster.
+
+        Raises:
+            ValueError: If the backend of Keras cannot train on them.
+        """
+        backend = require_backend()
+        if name != "one" and backend != "tensorflow":
+            raise ValueError(
+                f"devices={name} is for KERAS_BACKEND=tensorflow; under {backend} networks train "
+                "on one device: use devices=one."
+            )
+        if backend != "tensorflow":
+            _leave_accelerators_to_others()
         if name == "one":
             return cls()
+        if name == "cluster":
+            check_cluster(os.environ.get(CLUSTER))
+        import tensorflow as tf
+
         if name == "machine":
             return cls(tf.distribute.MirroredStrategy())
-        check_cluster(os.environ.get(CLUSTER))
         return cls(tf.distribute.MultiWorkerMirroredStrategy())
 
     def check_batch(self, batch_size: int, parts: int = 1) -> None:
@@ -86,84 +78,6 @@ class Devices:
                 f"a batch must fall into equal parts, {self.num_replicas} devices times "
                 f"accumulation={parts}; got batch_size={batch_size}."
             )
-
-    def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Variables made under it have a replica on each device."""
-        return contextlib.nullcontext() if self._strategy is None else self._mirroring()
-
-    def adopt(self, optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-        """Has an optimiser take gradients as they are, and returns it.
-
-        Under a strategy Keras would clip the gradients of a replica first, and then sum them over
-        replicas; ours are averaged before, so that clipping means what it means on one device.
-        """
-        if self._strategy is not None:
-            inner = getattr(optimizer, "inner_optimizer", optimizer)
-            if not callable(getattr(inner, "_all_reduce_sum_gradients", None)):
-                raise RuntimeError("this version of Keras sums gradients in a way not known to us.")
-            inner._all_reduce_sum_gradients = list
-        return optimizer
-
-    def share(self, batch: Any) -> Any:
-        """Splits a batch (nested tensors, first axis) into what `run` gives to each replica."""
-        if self._strategy is None:
-            return batch
-
-        def of_replica(context: Any) -> Any:
-            return part_of(batch, context.replica_id_in_sync_group, self.num_replicas)
-
-        return self._strategy.experimental_distribute_values_from_function(of_replica)
-
-    def run(self, step: Callable[..., Any], shares: tuple[Any, ...] = ()) -> Any:
-        """Runs `step(*shares)` on each replica."""
-        return step(*shares) if self._strategy is None else self._strategy.run(step, args=shares)
-
-    def mean(self, tensors: Any) -> Any:
-        """Within a step: the mean over replicas of nested float tensors."""
-        if self.num_replicas == 1:
-            return tensors
-        flat = [tf.identity(tensor) for tensor in tf.nest.flatten(tensors)]  # on this device
-        reduced = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, flat)
-        return tf.nest.pack_sequence_as(tensors, reduced)
-
-    def average(self, variables: Iterable[Any]) -> None:
-        """Within a step: replaces variables that are not trained by their mean over replicas."""
-        floats = [v for v in variables if keras.backend.is_float_dtype(v.dtype)]
-        if self.num_replicas > 1 and floats:
-            values = self.mean([tf.convert_to_tensor(variable.value) for variable in floats])
-            for variable, value in zip(floats, values, strict=True):
-                variable.assign(value)
-
-    def first(self, results: Any) -> Any:
-        """What `run` returned on this worker's first replica."""
-        if self._strategy is None:
-            return results
-        return tf.nest.map_structure(lambda result: self._local(result)[0], results)
-
-    def copies(self, variable: Any) -> tuple[Any, ...]:
-        """The replicas of a Keras variable on this worker; all hold the same between steps."""
-        return self._local(variable.value)
-
-    def assign(self, variable: Any, value: Any) -> None:
-        """Sets the replicas of a Keras variable on this worker; outside of a step."""
-        for copy in self.copies(variable):
-            copy.assign(value)
-
-    def take_up(self, variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Sets Keras variables by name from the arrays of a checkpoint; outside of a step.
-
-        Raises:
-            ValueError: If names or shapes differ.
-        """
-        expected = {name: tuple(variable.shape) for name, variable in variables.items()}
-        found = {name: array.shape for name, array in arrays.items()}
-        if expected != found:
-            odd = sorted(expected.items() ^ found.items())[:2]
-            raise ValueError(
-                f"the checkpoint is of another network or optimiser; they differ in {odd}."
-            )
-        for name, variable in variables.items():
-            self.assign(variable, arrays[name])
 
     def require_same(self, what: str, content: Any) -> None:
         """Raises `ValueError` on all workers unless plain `content` is the same on all of them."""
@@ -183,62 +97,14 @@ class Devices:
             self._gather(0)
 
     def _gather(self, value: int) -> np.ndarray:
+        import tensorflow as tf
+
         def gather() -> Any:
             context = tf.distribute.get_replica_context()
             return context.all_gather(tf.constant([value], tf.int64), axis=0)
 
-        return self.first(tf.function(lambda: self.run(gather))()).numpy()
-
-    def _local(self, value: Any) -> tuple[Any, ...]:
-        if self._strategy is None:
-            return (value,)
-        return tuple(self._strategy.experimental_local_results(value))
-
-    @contextlib.contextmanager
-    def _mirroring(self) -> Iterator[None]:
-        with self._strategy.scope(), tf.variable_creator_scope(_statistics_of_each_replica):
-            yield
-
-
-def _statistics_of_each_replica(make: Callable[..., Any], **options: Any) -> Any:
-    # Keras does not say how replicas should update moving statistics, and TensorFlow then refuses.
-    # Each replica keeps its own during a step, and `Devices.average` joins them.
-    if str(options.get("name")).startswith("moving_"):
-        options["synchronization"] = tf.VariableSynchronization.ON_READ
-        options["aggregation"] = tf.VariableAggregation.MEAN
-    return make(**options)
-
-
-def part_of(batch: Any, number: Any, parts: int) -> Any:
-    """Returns one of several equal parts of nested tensors, cut along the first axis."""
-
-    def cut(tensor: Any) -> Any:
-        size = tf.shape(tensor)[0] // parts
-        return tensor[number * size : (number + 1) * size]
-
-    return tf.nest.map_structure(cut, batch)
-
-
-def mean_over_parts(function: Callable[..., Any], batch: tuple[Any, ...], parts: int) -> Any:
-    """Returns the mean of `function` over equal parts of a batch, computed one after the other.
-
-    Args:
-        function: From (a part of) the batch to a flat list of tensors whose shapes do not depend
-            on it.
-        batch: Nested tensors, cut along their first axis.
-        parts: Their number; memory falls with it.
-    """
-    if parts == 1:
-        return function(*batch)
-
-    def add(number: Any, sums: Any) -> Any:
-        values = function(*part_of(batch, number, parts))
-        return number + 1, [total + value for total, value in zip(sums, values, strict=True)]
-
-    # The first part lies outside of the loop and tells how many tensors there are, of which shape.
-    state = (tf.constant(1), [tf.convert_to_tensor(v) for v in function(*part_of(batch, 0, parts))])
-    _, sums = tf.while_loop(lambda number, _: number < parts, add, state, parallel_iterations=1)
-    return [total / parts for total in sums]
+        gathered = tf.function(lambda: self.strategy.run(gather))()
+        return self.strategy.experimental_local_results(gathered)[0].numpy()
 
 
 def check_cluster(text: str | None) -> None:
@@ -266,10 +132,33 @@ def naming_lost_workers() -> Iterator[None]:
     """Says in one line that the cluster lost a worker, which TensorFlow does in many."""
     try:
         yield
-    except LOST as error:
-        if not os.environ.get(CLUSTER):
+    except Exception as error:
+        if not os.environ.get(CLUSTER) or not _tells_of_a_lost_worker(error):
             raise
         raise ConnectionError(
             "a worker of the cluster stopped or cannot be reached; start all workers again by the "
             "same commands to go on from the last checkpoint."
         ) from error
+
+
+def _tells_of_a_lost_worker(error: Exception) -> bool:
+    from tensorflow import errors
+
+    lost = (
+        errors.UnavailableError,
+        errors.AbortedError,
+        errors.CancelledError,
+        errors.DeadlineExceededError,
+        errors.FailedPreconditionError,
+    )
+    return isinstance(error, lost)
+
+
+def _leave_accelerators_to_others() -> None:
+    """Has TensorFlow, which only reads records here, leave accelerators to another backend."""
+    try:
+        import tensorflow as tf
+    except ImportError:
+        return
+    with contextlib.suppress(RuntimeError):  # it has been at work in this process already
+        tf.config.set_visible_devices([], "GPU")

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
 from tqdm import tqdm
 
 from atmodist.files.outputs import plain_config, write_csv, write_json
@@ -188,9 +187,9 @@ class Loop:
         self.seconds = before + time.perf_counter() - started  # the last steps have ended now
         return losses
 
-    def _batches(self) -> tf.data.Dataset:
-        """What the epoch has left; earlier batches are read, and dropped."""
-        return self.plan.batches(self.phase, self.epoch).skip(self.epoch_step)
+    def _batches(self) -> Iterable[Any]:
+        """What the epoch has left."""
+        return self.plan.batches(self.phase, self.epoch, self.epoch_step)
 
     def _after_step(self) -> None:
         """Leaves a checkpoint when it is due, and ends if told to."""

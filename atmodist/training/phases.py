@@ -5,16 +5,6 @@ anew. Epochs are counted over all of them.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
-
-import tensorflow as tf
-
-
-class BatchSource(Protocol):
-    """Where batches come from."""
-
-    def training_batches(self, epoch: int) -> tf.data.Dataset:
-        """One pass over what there is for training, in the order of this epoch (from 0)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +39,6 @@ class Phase:
         """Epochs of the run when it is over."""
         return self.first_epoch + self.epochs
 
-    def batches(self, source: BatchSource, epoch: int) -> tf.data.Dataset:
-        """The batches of an epoch of the run, counted from 0."""
-        order = self.first_epoch if self.is_fixed else epoch
-        return source.training_batches(order).take(self.steps_per_epoch)
+    def order(self, epoch: int) -> int:
+        """The epoch whose order of the data an epoch of the run has, counted from 0."""
+        return self.first_epoch if self.is_fixed else epoch

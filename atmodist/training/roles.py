@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from atmodist.training import checkpoints
 from atmodist.training.phases import Phase
@@ -54,7 +53,8 @@ class Plan:
 
     Attributes:
         phases: In their order; the last one decides how many epochs there are.
-        batches: The batches of an epoch of a phase, counted from 0 over the run; each is the
+        batches: The batches of an epoch of a phase, from (phase, epoch, start): epochs are counted
+            from 0 over the run, and `start` batches have been seen and are left out. Each is the
             positional arguments of a step.
         schedule: Makes the schedule of the learning rate of a phase.
         described: What a checkpoint keeps of the data, plain content.
@@ -64,7 +64,7 @@ class Plan:
     """
 
     phases: tuple[Phase, ...]
-    batches: Callable[[Phase, int], tf.data.Dataset]
+    batches: Callable[[Phase, int, int], Iterable[Any]]
     schedule: Callable[[Phase], Schedule]
     described: dict[str, Any]
     check: Callable[[dict[str, Any]], None]

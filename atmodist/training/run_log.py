@@ -5,16 +5,18 @@ Both are made of rows, dictionaries of plain values with "step" among them.
 
 import contextlib
 import importlib.util
+import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import tensorflow as tf
 
 from atmodist.files.outputs import write_csv
 
 EVENTS = "tensorboard"  # folder within the output
 NOT_EVENTS = ("epoch", "step")
+PNG_SIZE = slice(16, 24)  # width and height, in the header of a PNG file
+RGB = 3
 
 
 class RunLog:
@@ -22,43 +24,52 @@ class RunLog:
 
     def __init__(self, output: Path):
         self._output = output
-        self._writer = self._open_writer()
+        self._writer: Any = None
+        if importlib.util.find_spec("tensorboard") is not None:
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+            with self._naming_events():
+                self._writer = EventFileWriter(str(output / EVENTS))
 
     def write(self, history: list[dict[str, Any]]) -> None:
         """Writes all rows as CSV, and the last one as events."""
         write_csv(self._output / "log.csv", history)
-        if self._writer is None or not history:
+        if not history:
             return
         row = history[-1]
-        with self._naming_events(), self._writer.as_default():
-            for name, value in row.items():
-                if isinstance(value, int | float) and name not in NOT_EVENTS:
-                    tf.summary.scalar(name, value, step=row["step"])
-            self._writer.flush()
+        scalars = {k: v for k, v in row.items() if isinstance(v, int | float)}
+        events = [
+            {"tag": name, "simple_value": value}
+            for name, value in scalars.items()
+            if name not in NOT_EVENTS
+        ]
+        self._add(events, row["step"])
 
     def picture(self, name: str, path: Path, step: int) -> None:
         """Shows a PNG file as an event."""
+        content = path.read_bytes()
+        width, height = struct.unpack(">II", content[PNG_SIZE])
+        image = {"width": width, "height": height, "colorspace": RGB}
+        self._add([{"tag": name, "image": {**image, "encoded_image_string": content}}], step)
+
+    def _add(self, values: list[dict[str, Any]], step: int) -> None:
         if self._writer is None:
             return
-        image = tf.io.decode_png(tf.io.read_file(str(path)), channels=3)
-        with self._naming_events(), self._writer.as_default():
-            tf.summary.image(name, image[tf.newaxis], step=step)
-            self._writer.flush()
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
 
-    def _open_writer(self) -> Any:
-        # TensorFlow does not install TensorBoard, and fails at the first scalar without it.
-        if importlib.util.find_spec("tensorboard") is None:
-            return None
+        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
         with self._naming_events():
-            return tf.summary.create_file_writer(str(self._output / EVENTS))
+            self._writer.add_event(event)
+            self._writer.flush()
 
     @contextlib.contextmanager
     def _naming_events(self) -> Iterator[None]:
-        # TensorFlow's own errors are no OSErrors, and would be searched for in the records.
+        # Errors of its file system are TensorFlow's where that is installed: no OSErrors.
         try:
             yield
-        except tf.errors.OpError as error:
-            reason = str(error.message).splitlines()[0]
+        except Exception as error:
+            reason = str(getattr(error, "message", error)).splitlines()[0]
             raise OSError(
                 f"cannot write the log for TensorBoard in {self._output / EVENTS}: {reason}"
             ) from error

@@ -3,6 +3,9 @@
 A schedule answers `learning_rate(step)`, hears of each epoch's training loss, and keeps its state
 as plain numbers, so that a resumed run goes on exactly where it was. Each phase of a run has one of
 its own, which starts anew.
+
+They are ours, for the loop needs plain numbers: those of `keras.optimizers.schedules` make tensors
+of a backend, and Keras' plateau is a callback of `fit` that keeps its count to itself.
 """
 
 import math

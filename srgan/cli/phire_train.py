@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from atmodist.cli.common import command_parser, require_paths, run_command
 from atmodist.files.quiet_tensorflow import load_tensorflow
+from atmodist.training.settings import require_backend
 from srgan.training.configuration import GeneratorTrainingConfig
 
 
@@ -18,6 +19,7 @@ def _train(config: GeneratorTrainingConfig) -> str:
 
     open_patch_records(config.records)  # says at once, before TensorFlow loads, what is wrong
     require_paths(encoder=getattr(config, "encoder", None), start_from=config.start_from)
+    require_backend()
     load_tensorflow()
     from srgan.training.run import train
 

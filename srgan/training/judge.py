@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from atmodist.training.gradient_step import delivered
 from atmodist.training.phases import Phase
 from atmodist.training.roles import Scores
 from atmodist.training.run_log import RunLog
@@ -106,7 +107,7 @@ class GeneratorJudge:
 
     def _batches(self) -> Any:
         batches, steps = self._source.evaluation_batches(), self._config.evaluation_steps
-        return batches.take(steps) if steps else batches
+        return delivered(batches.take(steps) if steps else batches)
 
     def _generated(self, batches: Iterable[Any]) -> Iterator[tuple[Any, Any, np.ndarray]]:
         self._shown = None
@@ -114,13 +115,13 @@ class GeneratorJudge:
             generated = self._learner.predict(inputs)
             if self._shown is None and self._config.samples:
                 count = self._config.samples
-                low, high = inputs["low"].numpy()[:count], targets["high"].numpy()[:count]
+                low, high = (np.asarray(x[:count]) for x in (inputs["low"], targets["high"]))
                 self._shown = [low, self._interpolate(low), generated[:count], high]
             yield inputs, targets, generated
 
     def _interpolated(self, batches: Iterable[Any]) -> Iterator[tuple[Any, Any, np.ndarray]]:
         for inputs, targets in batches:
-            yield inputs, targets, self._interpolate(inputs["low"].numpy())
+            yield inputs, targets, self._interpolate(np.asarray(inputs["low"]))
 
     def _interpolate(self, low: np.ndarray) -> np.ndarray:
         patches = self._source.patches

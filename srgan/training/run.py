@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from atmodist.files.locking import locked
 from atmodist.files.outputs import fingerprint, write_json, write_manifest
 from atmodist.training import checkpoints
 from atmodist.training.devices import Devices, naming_lost_workers
+from atmodist.training.first_weights import draw_first_weights
+from atmodist.training.gradient_step import delivered, make_deterministic
 from atmodist.training.loop import Loop
 from atmodist.training.phases import Phase
 from atmodist.training.resuming import (
@@ -117,14 +118,16 @@ class GeneratorRun:
         self.devices = devices or Devices.of(config.devices)
         keras.utils.set_random_seed(config.seed)
         if config.deterministic:
-            tf.config.experimental.enable_op_determinism()
+            make_deterministic()
         self.source = source = PatchSource(config, patches)
         self.losses = losses = make_losses(config, source)
         if self.devices.is_chief:
             tell_uncalibrated(config, losses)
         plan = Plan(
             phases=plan_phases(config, source),
-            batches=lambda phase, epoch: phase.batches(source, epoch),
+            batches=lambda phase, epoch, start: delivered(
+                source.training_batches(phase.order(epoch)).take(phase.steps_per_epoch), start
+            ),
             schedule=self._schedule,
             described={**describe_source(source), "provenance": losses.provenance},
             check=self._check,
@@ -132,13 +135,14 @@ class GeneratorRun:
             network_name=NETWORK,
         )
         self.loop = Loop(config, plan, self.devices)  # refuses another run before it is built
-        network = make_generator(config, source)
+        network, adversary = make_generator(config, source), make_discriminator(config, source)
+        for number, made in enumerate((network, adversary)):
+            draw_first_weights(made, [config.seed, number])
         if config.start_from is not None and self.loop.is_new:  # else its checkpoint has them all
             take_weights(network, Path(config.start_from), source)
         self.learner = GeneratorTraining(
             network,
-            lambda: make_generator(config, source),
-            lambda: make_discriminator(config, source),
+            adversary,
             losses,
             config,
             devices=self.devices,

@@ -20,10 +20,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from atmodist.fields.grid import Grid
 from atmodist.fields.normalization import Normalization
+from atmodist.training.devices import Devices
+from atmodist.training.gradient_step import make_backend
 from atmodist.training.roles import Scores
 from srgan.losses.consistency import ConsistencyPenalty
 from srgan.losses.pixel import mean_absolute_error, mean_squared_error
@@ -50,7 +52,7 @@ class PatchScores:
         self._spectrum = SpectralLoss()
         self._terms = {term.name: term.loss for term in (*losses.content, *losses.pretraining)}
         self._terms |= {"mse": mean_squared_error, "mae": mean_absolute_error}
-        self._measure = tf.function(self._measures, reduce_retracing=True)
+        self._measure = make_backend(Devices()).compiled(self._measures)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,11 +72,9 @@ class PatchScores:
         count = 0
         for inputs, targets, generated in batches:
             size = len(targets["high"])
-            found = self._measure(
-                inputs["low"], targets["high"], targets["row_weights"], tf.constant(generated)
-            )
+            found = self._measure(inputs["low"], targets["high"], targets["row_weights"], generated)
             for name, value in found.items():
-                sums[name] = sums.get(name, 0.0) + size * value.numpy().astype(np.float64)
+                sums[name] = sums.get(name, 0.0) + size * np.asarray(value, np.float64)
             count += size
         if not count:
             raise ValueError("there are no patches to evaluate on.")
@@ -86,10 +86,10 @@ class PatchScores:
         measures = {name: loss(true, generated) for name, loss in self._terms.items()}
         measures["consistency"] = self._penalty(low, generated, weights)
         for name, field in (("true", true), ("generated", generated)):
-            measures[f"{name}_mean"] = tf.reduce_mean(field, axis=(0, 1, 2))
-            measures[f"{name}_square"] = tf.reduce_mean(field**2, axis=(0, 1, 2))
-            measures[f"{name}_power"] = tf.reduce_mean(self._spectrum.power(field), axis=0)
-        measures["product"] = tf.reduce_mean(true * generated, axis=(0, 1, 2))
+            measures[f"{name}_mean"] = ops.mean(field, axis=(0, 1, 2))
+            measures[f"{name}_square"] = ops.mean(field**2, axis=(0, 1, 2))
+            measures[f"{name}_power"] = ops.mean(self._spectrum.power(field), axis=0)
+        measures["product"] = ops.mean(true * generated, axis=(0, 1, 2))
         return measures
 
     def _scores(self, means: dict[str, Any], phase: str) -> Scores:

@@ -5,7 +5,8 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.pretext.pair_model import pretext_model
-from atmodist.training.acceleration import FusedBatchNormalization, training_copy
+from atmodist.training.acceleration import training_copy
+from atmodist.training.fused_normalization import FusedBatchNormalization
 
 
 def kinds(model):

@@ -7,13 +7,7 @@ import pytest
 import tensorflow as tf
 
 from atmodist.training import checkpoints
-from atmodist.training.devices import (
-    Devices,
-    check_cluster,
-    mean_over_parts,
-    naming_lost_workers,
-    part_of,
-)
+from atmodist.training.devices import Devices, check_cluster, naming_lost_workers
 from tests.pretext.sources import write_records
 from tests.training.cluster import finish, start, start_workers
 
@@ -49,7 +43,7 @@ def trained(devices, **options):
     for number in range(4):
         optimization.step(pairs, labels, number=number, learning_rate=1e-2)
     for variable in optimization.trained.variables + optimization.optimizer.variables:
-        first, *others = [copy.numpy() for copy in devices.copies(variable)]
+        first, *others = [copy.numpy() for copy in optimization.backend.copies(variable)]
         assert len(others) == devices.num_replicas - 1
         for other in others:
             np.testing.assert_array_equal(first, other)
@@ -68,25 +62,9 @@ SGD = {"optimizer": "sgd", "learning_rate": 0.1, "ema": 0.0}
 """
 
 
-def test_parts_of_a_batch_are_in_order_and_their_mean_is_that_of_the_batch():
-    x = tf.random.stateless_normal((6, 3), seed=(1, 2))
-    batch = {"x": x, "number": tf.range(6)}
-    parts = [part_of(batch, k, 3) for k in range(3)]
-    np.testing.assert_array_equal(tf.concat([part["number"] for part in parts], 0), range(6))
-    np.testing.assert_array_equal(parts[1]["x"], x[2:4])
-
-    @tf.function
-    def mean(parts):
-        return mean_over_parts(lambda x: [tf.reduce_mean(x**2, axis=0)], (x,), parts)[0]
-
-    for number in (1, 2, 3, 6):
-        np.testing.assert_allclose(mean(number), np.mean(x.numpy() ** 2, axis=0), rtol=1e-6)
-
-
 def test_one_device_is_no_strategy():
     devices = Devices.of("one")
     assert (devices.num_replicas, devices.num_workers, devices.is_chief) == (1, 1, True)
-    assert devices.first(devices.run(lambda x: devices.mean(x) + 1, (1,))) == 2
     devices.require_same("anything", [1])
     devices.wait()
 

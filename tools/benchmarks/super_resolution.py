@@ -9,9 +9,10 @@ Two kinds of steps, on 96x96 patches of 2 channels, 4 times finer than their coa
   squared error as content, the reference's discriminator (with its dense layer over the patch)
 
 `ours` is what `phire-train` runs (with its running average of weights), `torch` the same in
-PyTorch, channels last, both gradients from the same passes too. Contenders take turns, one step
-each, so that a noisy machine is unfair to none; the first steps are not counted. PyTorch runs in a
-process of its own, on the same number of threads. Where other work shares the cores, use
+PyTorch, channels last, both gradients from the same passes too; `before` is the step of another
+working tree of this project (--before), `jax` ours under JAX (--jax). Contenders take turns, one
+step each, so that a noisy machine is unfair to none; the first steps are not counted. PyTorch runs
+in a process of its own, on the same number of threads. Where other work shares the cores, use
 --threads 1, and look at the time of processors.
 """
 
@@ -19,19 +20,16 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import machine
+from common import Step, Worker, machine, of_this_project, serve, take_turns, timed
+from training import limit_threads
 
 KINDS = ("pretraining", "adversarial")
 EXTENT, FACTOR, CHANNELS = 96, 4, 2
 GENERATOR_PARAMETERS, DISCRIMINATOR_PARAMETERS = 1_534_850, 10_611_201
-Step = Callable[[], tuple[float, float]]  # takes a step; its seconds, and those of processors
 
 
 def main() -> None:
@@ -42,13 +40,20 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--torch_python", default=sys.executable, help="Python that has torch")
+    parser.add_argument("--jax", action="store_true", help="also under JAX")
+    parser.add_argument("--before", type=Path, help="another tree of this project to compare with")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--torch_worker", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if options.worker:
+        kind, batch_size = options.worker
+        serve(our_step(kind, int(batch_size), options.threads))
+        return
     if options.torch_worker:
         kind, batch_size = options.torch_worker
         serve(torch_step(kind, int(batch_size), options.threads))
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     print(machine())
     results = [
         measure(kind, batch_size, options) for batch_size in options.batch_sizes for kind in KINDS
@@ -59,20 +64,15 @@ def main() -> None:
 def measure(kind: str, batch_size: int, options: argparse.Namespace) -> dict[str, Any]:
     """Lets the contenders take turns at one kind of step and one batch size."""
     steps = {"ours": our_step(kind, batch_size, options.threads)}
-    worker = start_torch(kind, batch_size, options)
-    if worker is not None:
-        steps["torch"] = lambda: ask(worker)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    processors: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(options.warmup + options.repeats):
-        for name, step in steps.items():
-            taken, processor = step()
-            if turn >= options.warmup:
-                seconds[name].append(taken)
-                processors[name].append(processor)
-    if worker is not None:
-        worker.kill()
-        worker.wait()
+    arguments = [kind, batch_size, "--threads", options.threads]
+    command = ["--worker", *arguments]
+    steps |= of_this_project(__file__, command, before=options.before, jax=options.jax)
+    try:
+        steps["torch"] = Worker([options.torch_python, __file__, "--torch_worker", *arguments])
+    except RuntimeError:
+        print("no PyTorch to compare with; name a Python that has it by --torch_python")
+    times = take_turns(steps, warmup=options.warmup, repeats=options.repeats)
+    seconds, processors = ({n: [t[k] for t in v] for n, v in times.items()} for k in (0, 1))
     report: dict[str, Any] = {"kind": kind, "batch_size": batch_size}
     print(f"{kind}, batch {batch_size}, {options.repeats} steps each, {options.threads} threads")
     for name, values in seconds.items():
@@ -86,21 +86,25 @@ def measure(kind: str, batch_size: int, options: argparse.Namespace) -> dict[str
         line = f"  {name:<6} {middle:6.3f} s ({min(values):.3f} to {max(values):.3f})"
         line += f", {report[name]['processor_seconds']:6.3f} s of processors"
         line += f", {batch_size / middle:6.2f} images/s"
-        if "torch" in seconds and name != "torch":
+        for other in ("torch", "before"):
+            if other not in seconds or name == other:
+                continue
+            ratios = []
             for key, taken in (("speed", seconds), ("processor", processors)):
-                pairs = zip(taken["torch"], taken[name], strict=True)
-                report[f"{key}_against_torch"] = round(
-                    statistics.median(t / s for t, s in pairs), 2
-                )
-            line += f", {report['speed_against_torch']:.2f} times PyTorch turn by turn"
-            line += f" ({report['processor_against_torch']:.2f} by processor time)"
+                pairs = zip(taken[other], taken[name], strict=True)
+                ratios.append(statistics.median(t / s for t, s in pairs))
+                report[name][f"{key}_against_{other}"] = round(ratios[-1], 2)
+            line += (
+                f"; {ratios[0]:.2f} times {other} turn by turn ({ratios[1]:.2f} by processor time)"
+            )
         print(line, flush=True)
     return report
 
 
 def our_step(kind: str, batch_size: int, threads: int) -> Step:
     """Returns a step of `phire-train`."""
-    import tensorflow as tf
+    import keras
+    import numpy as np
 
     from atmodist.training.phases import Phase
     from srgan.losses.combination import make_content_loss
@@ -110,26 +114,28 @@ def our_step(kind: str, batch_size: int, threads: int) -> Step:
     from srgan.training.losses import Losses
     from srgan.training.step import GeneratorTraining
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    limit_threads(threads)
     config = GeneratorTrainingConfig(
         records=Path("unused"), batch_size=batch_size, balance=(0.0, 1e9)
     ).resolved()
     content = make_content_loss("mse")
     trained = GeneratorTraining(
         generator(CHANNELS, FACTOR),
-        lambda: generator(CHANNELS, FACTOR),
-        lambda: discriminator(CHANNELS, (EXTENT, EXTENT), head="flatten"),
+        discriminator(CHANNELS, (EXTENT, EXTENT), head="flatten"),
         Losses(pretraining=content, content=content),
         config,
     )
     require(trained.trained.count_params(), trained.discriminator.count_params())
     trained.begin(Phase(name=kind, epochs=1, steps_per_epoch=1))
-    low = EXTENT // FACTOR
-    inputs = {"low": tf.random.normal((batch_size, low, low, CHANNELS))}
+    rng, low = np.random.default_rng(0), EXTENT // FACTOR
+
+    def normal(*shape: int) -> Any:
+        return keras.ops.convert_to_tensor(rng.standard_normal(shape), "float32")
+
+    inputs = {"low": normal(batch_size, low, low, CHANNELS)}
     targets = {
-        "high": tf.random.normal((batch_size, EXTENT, EXTENT, CHANNELS)),
-        "row_weights": tf.ones((batch_size, EXTENT)),
+        "high": normal(batch_size, EXTENT, EXTENT, CHANNELS),
+        "row_weights": keras.ops.ones((batch_size, EXTENT)),
     }
 
     def step() -> None:
@@ -139,54 +145,11 @@ def our_step(kind: str, batch_size: int, threads: int) -> Step:
     return timed(step)
 
 
-def timed(step: Callable[[], Any]) -> Step:
-    """Makes a step tell the seconds it took, and those of all threads of the process."""
-
-    def take() -> tuple[float, float]:
-        start, processor = time.perf_counter(), time.process_time()
-        step()
-        return time.perf_counter() - start, time.process_time() - processor
-
-    return take
-
-
 def require(generator: int, discriminator: int) -> None:
     """Raises an error unless the networks are the reference's."""
     found, expected = (generator, discriminator), (GENERATOR_PARAMETERS, DISCRIMINATOR_PARAMETERS)
     if found != expected:
         raise RuntimeError(f"the networks have {found} parameters, not {expected}")
-
-
-def start_torch(
-    kind: str, batch_size: int, options: argparse.Namespace
-) -> "subprocess.Popen[str] | None":
-    """Starts PyTorch in its own process; None if there is no torch."""
-    command = [options.torch_python, __file__, "--torch_worker", kind, str(batch_size)]
-    worker = subprocess.Popen(
-        [*command, "--threads", str(options.threads)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if worker.stdout is None or worker.stdout.readline().strip() != "ready":
-        print("no PyTorch to compare with; name a Python that has it by --torch_python")
-        return None
-    return worker
-
-
-def ask(worker: "subprocess.Popen[str]") -> tuple[float, float]:
-    """Has the worker take a step; returns its seconds."""
-    worker.stdin.write("step\n")
-    worker.stdin.flush()
-    taken, processor = map(float, worker.stdout.readline().split())
-    return taken, processor
-
-
-def serve(step: Step) -> None:
-    """Takes a step for every line that comes in."""
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        print(*step(), flush=True)
 
 
 def torch_step(kind: str, batch_size: int, threads: int) -> Step:

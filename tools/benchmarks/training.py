@@ -11,6 +11,8 @@ and suffer far more from company than TensorFlow's do.
 - `keras`: the network as it is saved, batch normalisation from elementary operations
 - `ours`: what `rplearn-train` runs, with fused batch normalisation
 - `xla`: `ours`, compiled by XLA (only with --xla; slow on CPUs)
+- `before`: `ours` as another working tree of this project has it (only with --before)
+- `jax`: `ours` under JAX (only with --jax)
 - `torch`: the same network in PyTorch
 
 With --accumulation N it measures instead the peak memory of a process that takes steps in N parts.
@@ -23,19 +25,15 @@ import multiprocessing
 import os
 import resource
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import machine
+from common import Step, Worker, machine, of_this_project, serve, take_turns, timed
 
 NUM_CLASSES = 23
 SHAPE = (160, 160, 2)
 NUM_PARAMETERS = 2_747_856
-Step = Callable[[], float]  # takes a step and returns its seconds
 
 
 def main() -> None:
@@ -47,11 +45,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--xla", action="store_true", help="also with XLA")
     parser.add_argument("--torch_python", default=sys.executable, help="Python that has torch")
+    parser.add_argument("--jax", action="store_true", help="also under JAX")
+    parser.add_argument("--before", type=Path, help="another tree of this project to compare with")
+    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--torch_worker", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--accumulation", type=int, nargs="+", help="parts of a batch: memory")
     options = parser.parse_args()
     if options.accumulation:
         measure_memory(options)
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if options.worker:
+        serve(our_steps(options.worker, options)["ours"])
         return
     if options.torch_worker:
         serve(torch_step(options.torch_worker, options.threads))
@@ -63,20 +68,17 @@ def main() -> None:
 
 def measure(batch_size: int, options: argparse.Namespace) -> dict[str, Any]:
     """Lets the contenders take turns at one batch size."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    steps = tensorflow_steps(batch_size, options)
-    worker = start_torch(batch_size, options)
-    if worker is not None:
-        steps["torch"] = lambda: ask(worker)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(options.warmup + options.repeats):
-        for name, step in steps.items():
-            taken = step()
-            if turn >= options.warmup:
-                seconds[name].append(taken)
-    if worker is not None:
-        worker.kill()
-        worker.wait()
+    threads = ["--threads", options.threads]
+    steps = our_steps(batch_size, options)
+    command = ["--worker", batch_size, *threads]
+    steps |= of_this_project(__file__, command, before=options.before, jax=options.jax)
+    try:
+        torch = [options.torch_python, __file__, "--torch_worker", batch_size, *threads]
+        steps["torch"] = Worker(torch)
+    except RuntimeError:
+        print("no PyTorch to compare with; name a Python that has it by --torch_python")
+    times = take_turns(steps, warmup=options.warmup, repeats=options.repeats)
+    seconds = {name: [taken for taken, _ in values] for name, values in times.items()}
     report = {}
     for name, values in seconds.items():
         quartiles = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
@@ -88,34 +90,39 @@ def measure(batch_size: int, options: argparse.Namespace) -> dict[str, Any]:
     for name, row in report.items():
         low, high = row["quartiles"]
         line = f"  {name:<6} {row['pairs_per_second']:7.1f} pairs/s (quartiles {low} to {high})"
-        if "torch" in seconds and name != "torch":
-            pairs = zip(seconds["torch"], seconds[name], strict=True)
-            row["speed_against_torch"] = round(statistics.median(t / s for t, s in pairs), 2)
-            line += f", {row['speed_against_torch']:.2f} times PyTorch turn by turn"
+        processor = statistics.median(p for _, p in times[name])
+        line += f", {processor:.3f} s of processors"
+        for other in ("torch", "before"):
+            if other in seconds and name != other:
+                pairs = zip(times[other], times[name], strict=True)
+                ratios = [[o / m for o, m in zip(*pair, strict=True)] for pair in pairs]
+                speed, cheap = (statistics.median(column) for column in zip(*ratios, strict=True))
+                row[f"speed_against_{other}"] = round(speed, 2)
+                line += f"; {speed:.2f} times {other} turn by turn ({cheap:.2f} by processors)"
         print(line, flush=True)
     return {"batch_size": batch_size, **report}
 
 
-def tensorflow_steps(
-    batch_size: int, options: argparse.Namespace, parts: int = 1
-) -> dict[str, Step]:
+def our_steps(batch_size: int, options: argparse.Namespace, parts: int = 1) -> dict[str, Step]:
     """Returns a step of each of our contenders."""
-    import tensorflow as tf
+    import keras
+    import numpy as np
 
     from atmodist.pretext import optimization
     from atmodist.pretext.configuration import TrainingConfig
     from atmodist.pretext.tasks.temporal_distance import TemporalDistance
 
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    limit_threads(options.threads)
+    under_tensorflow = keras.backend.backend() == "tensorflow"
     config = TrainingConfig(
         records=Path("unused"),
         architecture="resnet-small",
         batch_size=batch_size,
         accumulation=parts,
     ).resolved()
-    pairs = tf.random.normal((batch_size, 2, *SHAPE))
-    labels = tf.random.uniform((batch_size,), 0, NUM_CLASSES, tf.int32)
+    rng = np.random.default_rng(0)
+    pairs = keras.ops.convert_to_tensor(rng.standard_normal((batch_size, 2, *SHAPE)), "float32")
+    labels = keras.ops.convert_to_tensor(rng.integers(0, NUM_CLASSES, batch_size), "int32")
 
     def contender(config: TrainingConfig, *, fused: bool = True) -> Step:
         task = TemporalDistance(config, SHAPE, NUM_CLASSES)
@@ -124,18 +131,27 @@ def tensorflow_steps(
             raise RuntimeError(f"the network has {network.count_params()} parameters")
         trained = optimization.Optimization(network, task, config, fused=fused)
 
-        def step() -> float:
-            start = time.perf_counter()
+        def step() -> None:
             trained.step(pairs, labels, number=0, learning_rate=0.01)
             trained.losses()  # waits for the end of the step
-            return time.perf_counter() - start
 
-        return step
+        return timed(step)
 
-    steps = {"keras": contender(config, fused=False), "ours": contender(config)}
+    steps = {"ours": contender(config)}
+    if under_tensorflow and not options.worker:
+        steps = {"keras": contender(config, fused=False), **steps}
     if options.xla:
         steps["xla"] = contender(dataclasses.replace(config, xla=True))
     return steps
+
+
+def limit_threads(count: int) -> None:
+    """Has TensorFlow and JAX use so many threads; before either computes."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(count)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])  # JAX asks for no number
 
 
 def measure_memory(options: argparse.Namespace) -> None:
@@ -157,41 +173,11 @@ def peak_memory(
     batch_size: int, parts: int, options: argparse.Namespace
 ) -> tuple[float, float, float]:
     """Returns GB of resident memory before the first step, at most after, and seconds of a step."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    steps = tensorflow_steps(batch_size, options, parts)
+    steps = our_steps(batch_size, options, parts)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds = [steps["ours"]() for _ in range(options.warmup + options.repeats)]
+    seconds = [steps["ours"]()[0] for _ in range(options.warmup + options.repeats)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return before * 1024 / 1e9, peak * 1024 / 1e9, statistics.median(seconds[options.warmup :])
-
-
-def start_torch(batch_size: int, options: argparse.Namespace) -> subprocess.Popen | None:
-    """Starts PyTorch in its own process; None if there is no torch."""
-    command = [options.torch_python, __file__, "--torch_worker", str(batch_size)]
-    worker = subprocess.Popen(
-        [*command, "--threads", str(options.threads)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if worker.stdout is None or worker.stdout.readline().strip() != "ready":
-        print("no PyTorch to compare with; name a Python that has it by --torch_python")
-        return None
-    return worker
-
-
-def ask(worker: subprocess.Popen) -> float:
-    """Has the worker take a step; returns its seconds."""
-    worker.stdin.write("step\n")
-    worker.stdin.flush()
-    return float(worker.stdout.readline())
-
-
-def serve(step: Step) -> None:
-    """Takes a step for every line that comes in."""
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        print(step(), flush=True)
 
 
 def torch_step(batch_size: int, threads: int) -> Step:
@@ -266,8 +252,7 @@ def torch_step(batch_size: int, threads: int) -> Step:
     fields = torch.randn(2 * batch_size, 2, 160, 160).to(memory_format=torch.channels_last)
     labels = torch.randint(0, NUM_CLASSES, (batch_size,))
 
-    def step() -> float:
-        start = time.perf_counter()
+    def step() -> None:
         optimizer.zero_grad()
         features = encoder(fields).reshape(batch_size, 256, 5, 5)
         loss = functional.cross_entropy(head(features), labels)
@@ -277,9 +262,8 @@ def torch_step(batch_size: int, threads: int) -> Step:
             nn.utils.clip_grad_norm_([parameter], 5.0)
         optimizer.step()
         loss.item()
-        return time.perf_counter() - start
 
-    return step
+    return timed(step)
 
 
 if __name__ == "__main__":
