@@ -114,7 +114,12 @@ def _about_patches(records: RecordSet) -> list[str]:
     """What a record is; of kinds other than pairs, whatever they say of themselves."""
     patch = f"{' x '.join(map(str, records.shape))} ({', '.join(records.channels)})"
     if isinstance(records, PairRecords):
-        return [f"pairs     2 patches of {patch}, labels 1..{records.max_label}"]
+        lines = [f"pairs     2 patches of {patch}, labels 1..{records.max_label}"]
+        if records.is_of_reference:
+            lines.append(
+                "made by   the reference implementation: no times; colatitudes are converted"
+            )
+        return lines
     lines = [f"kind      {records.kind.replace('_', ' ')}", f"patches   {patch}"]
     if records.normalization is None:
         return lines  # bare files do not say what they are
