@@ -11,6 +11,7 @@ import numpy as np
 
 from atmodist.embedding.output import is_embedding, open_rows
 from atmodist.fields.archive import Archive, is_archive
+from atmodist.fields.cf.describe import some
 from atmodist.fields.described_grid import grid_of
 from atmodist.fields.normalization import FORMAT as NORMALIZATION_FORMAT
 from atmodist.fields.normalization import Normalization
@@ -19,7 +20,7 @@ from atmodist.fields.zarr_store import is_zarr
 from atmodist.files.errors import BrokenFileError
 from atmodist.files.outputs import read_json
 from atmodist.files.packaging import MANIFEST
-from atmodist.ingestion.recognition import Selection, some
+from atmodist.ingestion.recognition import Selection
 from atmodist.ingestion.sources import scan_file
 from atmodist.pairs.pair_records import SIDECAR, PairRecords
 from atmodist.records.record_set import REFERENCE_NAME, RecordSet

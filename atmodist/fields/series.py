@@ -248,16 +248,19 @@ def _series_axes(
     else:
         member_dim = None
     dims = () if axes.times is None else axes.times.dims
-    lead = None if axes.times is None else axes.times.lead_dim
-    if len(dims) > 1 or (lead is not None and dims):
-        both = " and ".join(f"{first.sizes[dim]} of {dim}" for dim in (*dims, lead) if dim)
+    if axes.times is not None and axes.times.lead_dim is not None:
+        dim = axes.times.lead_dim
         raise ValueError(
-            f"{first.name} has several starts of forecasts and several lead times ({both}); "
-            f"{_select(dims[-1] if lead is None else lead)}"
+            f"{first.name} has {first.sizes[dim]} lead times of each valid time: {_select(dim)}"
         )
-    others = [dim for dim in axes.others if dim not in (lead, member_dim)]
-    along = [*dims, *([lead] if lead is not None else []), *others]
-    if len(along) > 1 or lead is not None:
+    if len(dims) > 1:
+        both = " and ".join(f"{first.sizes[dim]} of {dim}" for dim in dims)
+        raise ValueError(
+            f"{first.name} has several starts of forecasts and several lead times ({both}): "
+            f"{_select(dims[-1])}"
+        )
+    along = [*dims, *axes.others]
+    if len(along) > 1:
         raise ValueError(
             "besides channel, latitude and longitude there must be one axis, of time; "
             f"{first.name} has {tuple(map(str, along))}: {_select(along[-1])}"

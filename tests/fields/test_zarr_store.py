@@ -15,10 +15,11 @@ import zarr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from atmodist.fields.archive import Archive
+from atmodist.fields.cf.levels import Level
 from atmodist.fields.zarr_store import is_zarr, store_fingerprint
 from atmodist.files.errors import BrokenFileError, UnsupportedFileError
 from atmodist.ingestion.pipeline import IngestConfig, ingest
-from atmodist.ingestion.recognition import Level, Selection
+from atmodist.ingestion.recognition import Selection
 from atmodist.ingestion.sources import FieldReader, find_files, scan_file
 from tests.ingestion.made_files import GRID, dataset, rotation, seconds, write_netcdf, write_zarr
 

@@ -246,6 +246,7 @@ def _iso(written: str) -> str:
     """A time as `TimeAxis.parse` reads it: 2020-01-01_06:00:00 and 2020010106 too."""
     written = written.strip().replace("_", "T")
     written = re.sub(r"(?<=\d)(\.\d*)?\s*(\+00:?00|utc|gmt)?$", "", written, flags=re.IGNORECASE)
+    written = re.sub(r"^(\d{4})[ /](\d\d)[ /](\d\d)(?!\d)", r"\1-\2-\3", written)
     if match := _COMPACT.fullmatch(written):
         year, month, day, hour, minute, second = match.groups()
         return f"{year}-{month}-{day}T{hour or '00'}:{minute or '00'}:{second or '00'}"

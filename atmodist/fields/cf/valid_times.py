@@ -128,14 +128,19 @@ def valid_times(
         standard = standard_name(variable.attrs)
         return _Decoded(str(name), seconds.reshape(shape), kept, standard)
 
-    if "bare" in told and time_units is not None:
-        told.setdefault("time", []).extend(told["bare"])
-    elif "bare" in told and not {"valid", "time", "start"} & told.keys():
+    for name in told.pop("bare", ()):
+        counted = duration_factor(text(variables[name].attrs, "units")) is not None
+        told.setdefault(
+            "time" if time_units else "lead" if counted and "start" in told else "bare", []
+        ).append(name)
+    if "bare" in told and not {"valid", "time"} & told.keys():
         name = max(told["bare"], key=lambda n: _merit(n, variables[n]))
         bare = variables[name]
         kept = tuple(d for d, n in zip(bare.dims, bare.shape, strict=True) if n > 1)
         return ValidTimes(np.arange(bare.size), kept, NO_CALENDAR, notes=(undated(name, bare),))
-    valid, time, start, lead = best("valid"), best("time"), best("start"), best("lead")
+    valid, time, lead = best("valid"), best("time"), best("lead")
+    is_alone = time is None and valid is None
+    start = best("start") if is_alone or lead is not None else None
     calendar = "standard" if not calendars else sorted(calendars)[0]
     if len(calendars) > 1:
         raise ValueError(f"times are in several calendars: {', '.join(sorted(calendars))}")
@@ -242,12 +247,9 @@ def _as_valid(
     if lead is None:
         return ValidTimes(time.seconds, time.dims, calendar, notes=notes)
     beside = [dim for dim in lead.dims if dim not in time.dims]
-    leads = None
-    if not beside:
-        leads = np.broadcast_to(lead.along(time.dims), time.seconds.shape)
-    return ValidTimes(
-        time.seconds, time.dims, calendar, leads, beside[0] if beside else None, notes
-    )
+    dims = (*time.dims, *beside)
+    seconds, leads = np.broadcast_arrays(time.along(dims), lead.along(dims))
+    return ValidTimes(seconds, dims, calendar, leads, beside[0] if beside else None, notes)
 
 
 def _added(

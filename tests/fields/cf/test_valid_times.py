@@ -140,3 +140,13 @@ def test_numbers_that_count_from_nowhere_are_steps_and_say_so():
     assert "--time_units" in times.notes[0]
     given = valid_times({"time": xr.Variable(("time",), [0, 6])}, ("time",), SINCE["units"])
     assert_array_equal(given.seconds, [0, 21600])
+
+
+def test_durations_from_a_start_are_leads_whatever_they_are_called():
+    assert found(time=("time", [6, 12], HOURS), reftime=((), 12, START))[0] == [18, 24]
+
+
+def test_a_start_that_cannot_be_read_matters_only_where_it_is_needed():
+    assert found(time=("time", [6, 12], TIME), reftime=((), "today", {}))[0] == [6, 12]
+    with pytest.raises(ValueError, match="'reftime' cannot be read"):
+        found(step=("step", [6, 12], HOURS), reftime=((), "today", {}), dims=("step",))
