@@ -396,7 +396,7 @@ def _identity(config: IngestConfig, contents: Sequence[Contents]) -> dict[str, o
         del options[name]
     # archives outlive new variables and options
     for name in (VARIABLES.keys() - {*MOTION}) | {"member", "lead_hours", "unusual_values"}:
-        if options[name] in (None, False):
+        if options[name] is None or options[name] is False:
             del options[name]
     paths = sorted({Path(item.path).resolve() for item in contents if item.series})
     return {"options": options, "files": [file_state(path) for path in paths]}

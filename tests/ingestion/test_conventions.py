@@ -6,6 +6,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from atmodist.fields.archive import Archive
+from atmodist.ingestion import pipeline
 from atmodist.ingestion.pipeline import IngestConfig, ingest
 from tests.ingestion.made_files import GRID, dataset, rotation, seconds, write_grib, write_netcdf
 
@@ -151,10 +152,13 @@ def test_winds_that_no_atmosphere_has_are_refused_unless_asked_for(tmp_path, val
 
 def test_an_archive_of_before_is_still_the_same(tmp_path):
     """Options that are new and not used do not make another archive of the same files."""
-    path = write_netcdf(tmp_path / "a.nc", dataset([0]))
-    with Archive(run(tmp_path, path).path) as archive:
-        text = str(archive.attributes)
-    assert not any(name in text for name in ("lead_hours", "unusual_values"))
+    new = {"member", "lead_hours", "unusual_values"}
+    config = IngestConfig(sources=("a.nc",), output="a.h5")
+    assert not new & pipeline._identity(config, [])["options"].keys()
+    config = IngestConfig(
+        sources=("a.nc",), output="a.h5", member=0, lead_hours=0.0, unusual_values=True
+    )
+    assert new <= pipeline._identity(config, [])["options"].keys()
 
 
 @pytest.mark.parametrize(
