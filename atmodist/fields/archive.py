@@ -32,6 +32,7 @@ TILE = 160  # grid points; a chunk is a tile of about this size, the reference's
 FORMAT_VERSION = 1
 LATITUDE_ATTRIBUTES = {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"}
 LONGITUDE_ATTRIBUTES = {"standard_name": "longitude", "units": "degrees_east", "axis": "X"}
+BEYOND = 1e15  # what no quantity of the atmosphere is, in any usual units
 COUNT_UNITS = "1"  # of /time where steps are counted, not dated
 
 
@@ -217,13 +218,16 @@ def _described(channel: Channel) -> dict[str, str]:
 def check_finite(
     field: np.ndarray, channels: Sequence[Channel], time: str, path: str | Path
 ) -> None:
-    """Raises `ValueError` if a field (channel, latitude, longitude) has NaN or infinite values."""
+    """Raises `ValueError` if a field (channel, latitude, longitude) has missing values.
+
+    These are NaN, infinite, or so large that they are marks such as 1e20 or 9.97e36.
+    """
     for channel, values in zip(channels, field, strict=True):
-        bad = values.size - int(np.isfinite(values).sum())
+        bad = values.size - int((np.abs(values) < BEYOND).sum())
         if bad:
             raise ValueError(
                 f"{path}: {bad} of {values.size} values of {channel.name} at {time} are missing "
-                "(NaN) or infinite; fields must be complete"
+                f"(NaN) or infinite, or beyond {BEYOND:g}; fields must be complete"
             )
 
 

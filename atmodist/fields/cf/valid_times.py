@@ -138,7 +138,13 @@ def valid_times(
         bare = variables[name]
         kept = tuple(d for d, n in zip(bare.dims, bare.shape, strict=True) if n > 1)
         return ValidTimes(np.arange(bare.size), kept, NO_CALENDAR, notes=(undated(name, bare),))
-    valid, time, lead = best("valid"), best("time"), best("lead")
+    valid, time = best("valid"), best("time")
+    try:
+        lead = best("lead")
+    except ValueError:
+        if valid is None:
+            raise
+        lead = None  # nothing depends on it
     is_alone = time is None and valid is None
     start = best("start") if is_alone or lead is not None else None
     calendar = "standard" if not calendars else sorted(calendars)[0]
@@ -207,9 +213,12 @@ def _is_time(named: str, variable: "xr.Variable", standard: str, units: str) -> 
 def _is_lead(named: str, variable: "xr.Variable", standard: str, units: str) -> bool:
     if " since " in units or standard in ("time", "forecast_reference_time"):
         return False
-    if variable.dtype.kind == "m" or standard == "forecast_period":
+    if standard == "forecast_period":
         return True
-    return named in _LEADS and (is_number(variable) or variable.dtype.kind == "O")
+    is_duration = variable.dtype.kind in "mO"
+    own_axis = is_duration and variable.dims == (named,)
+    known = named in _LEADS or (is_duration and named in _TIMES) or own_axis
+    return known and (is_number(variable) or is_duration) and not is_datelike(variable)
 
 
 def _merit(name: Hashable, variable: "xr.Variable") -> tuple[bool, int, bool]:

@@ -222,6 +222,8 @@ def _scan_variable(
                 )
             )  # fmt: skip
     notes = () if axes.times is None or selection.time is not None else axes.times.notes
+    if selection.level is not None and series and levels[0].value is None:
+        notes += (f"{name} does not say at which level it is; taken as {selection.level:g}",)
     others = [] if series else [_present(name, axes, levels, leads)]
     return _Found(series, calendar, tuple(f"{path}: {note}" for note in notes), others)
 
