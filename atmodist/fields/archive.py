@@ -16,6 +16,7 @@ import h5py
 import hdf5plugin  # also registers the filters that archives may use
 import numpy as np
 
+from atmodist.fields.cf.invalid_values import invalid_values
 from atmodist.fields.channels import DEFAULT_CHANNELS, DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
@@ -82,6 +83,10 @@ class Archive(Described):
             self.channels = _read_channels(self._file, self.path, self._data.shape[0])
             self.time = _read_time(self._file, self.path, self._data.shape[1])
             self.grid = _read_grid(self._file, self.path, self._data.shape[2:])
+            # Ours were found complete when they were written; others may mark what is missing.
+            own = "atmodist_format" in self._file.attrs
+            marks = invalid_values(dict(self._data.attrs), {}, self._data.dtype)
+            self._invalid = None if own else marks
         except BaseException:
             self._file.close()
             raise
@@ -110,7 +115,8 @@ class Archive(Described):
             out: Where to put it; C-contiguous float32 of shape (channel, latitude, longitude).
 
         Returns:
-            (channel, latitude, longitude), float32, in the units of the channels.
+            (channel, latitude, longitude), float32, in the units of the channels; NaN where a file
+            of others marks values as missing.
         """
         channels, steps, rows, columns = self.shape
         if not 0 <= step < steps:
@@ -125,6 +131,8 @@ class Archive(Described):
             raise ValueError(
                 f"{self.path} is damaged at {self.time.isoformat(step)} (step {step}): {error}"
             ) from None
+        if self._invalid is not None:
+            out[...] = self._invalid.apply(out)
         return out
 
     def to_xarray(self) -> "xr.Dataset":
