@@ -4,7 +4,16 @@ A network learns, without labels, how far apart in time two fields of vorticity 
 its activations become a distance between atmospheric states (arXiv 2109.09076, 2202.01897).
 """
 
+import os
+
 import lazy_loader
+
+from atmodist.files.keras_objects import make_known
+
+# TensorFlow asks when it is imported, and by itself takes these kernels on some processors only;
+# on others they are several times as fast as what it takes instead. See docs/training.md.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+make_known()
 
 __version__ = "0.1.0"
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from atmodist.embedding.output import is_embedding, open_rows
 from atmodist.fields.archive import Archive, is_archive
+from atmodist.fields.cf.describe import some
 from atmodist.fields.described_grid import grid_of
 from atmodist.fields.normalization import FORMAT as NORMALIZATION_FORMAT
 from atmodist.fields.normalization import Normalization
@@ -19,7 +20,7 @@ from atmodist.fields.zarr_store import is_zarr
 from atmodist.files.errors import BrokenFileError
 from atmodist.files.outputs import read_json
 from atmodist.files.packaging import MANIFEST
-from atmodist.ingestion.recognition import Selection, some
+from atmodist.ingestion.recognition import Selection
 from atmodist.ingestion.sources import scan_file
 from atmodist.pairs.pair_records import SIDECAR, PairRecords
 from atmodist.records.record_set import REFERENCE_NAME, RecordSet
@@ -114,7 +115,12 @@ def _about_patches(records: RecordSet) -> list[str]:
     """What a record is; of kinds other than pairs, whatever they say of themselves."""
     patch = f"{' x '.join(map(str, records.shape))} ({', '.join(records.channels)})"
     if isinstance(records, PairRecords):
-        return [f"pairs     2 patches of {patch}, labels 1..{records.max_label}"]
+        lines = [f"pairs     2 patches of {patch}, labels 1..{records.max_label}"]
+        if records.is_of_reference:
+            lines.append(
+                "made by   the reference implementation: no times; colatitudes are converted"
+            )
+        return lines
     lines = [f"kind      {records.kind.replace('_', ' ')}", f"patches   {patch}"]
     if records.normalization is None:
         return lines  # bare files do not say what they are

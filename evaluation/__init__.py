@@ -13,5 +13,7 @@ What the command `phire-eval` does, in Python:
 
 import lazy_loader
 
+import atmodist  # noqa: F401  for what it settles before TensorFlow and Keras are imported
+
 # The names stand in `__init__.pyi`; their modules are imported when somebody asks for them.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -15,5 +15,7 @@ Settings are those of the commands, by the same names. Fields are in physical un
 
 import lazy_loader
 
+import atmodist  # noqa: F401  for what it settles before TensorFlow and Keras are imported
+
 # The names stand in `__init__.pyi`; their modules are imported when somebody asks for them.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,7 +1,7 @@
 """Turns an encoder of the reference implementation into one of ours.
 
 Usage: python tools/import_reference.py encoder.json encoder_weights.hdf5 --output imported \
-           [--normalization normalization.json]
+           [--normalization era5-ml120]
 
 The reference implementation keeps its encoder as the JSON of a Keras 2 functional model beside an
 HDF5 file of weights. Nothing of it is run, and Keras deserialises none of it: the JSON is only
@@ -71,10 +71,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     parser.add_argument(
         "--normalization",
-        type=Path,
-        help="normalization.json with the numbers that the encoder was trained with",
+        help="normalization.json with the numbers that the encoder was trained with, or a name: "
+        "era5-ml120 for those that the reference implementation has built in",
     )
     arguments = parser.parse_args(argv)
+    from atmodist.files.keras_settings import settle_keras
+
+    settle_keras()
     try:
         write_run(arguments.graph, arguments.weights, arguments.output, arguments.normalization)
     except (ValueError, OSError) as error:
@@ -84,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def write_run(graph: Path, weights: Path, output: Path, normalization: Path | None) -> None:
+def write_run(graph: Path, weights: Path, output: Path, normalization: str | None) -> None:
     """Writes `encoder.keras` and its manifest, and copies the normalisation if there is one."""
     from atmodist.fields.normalization import Normalization
     from atmodist.files.outputs import write_manifest

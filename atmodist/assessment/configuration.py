@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from atmodist.pairs.pair_records import step_seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class PretextEvaluationConfig:
@@ -20,6 +22,11 @@ class PretextEvaluationConfig:
     """Folder for the results; RUN/evaluation unless given."""
     archive: Path | None = None
     """The archive that the records were drawn from; needed for maps, and makes the audit exact."""
+    normalization: str | None = None
+    """What the network was trained with, for a run that does not say it: a normalization.json, or
+    a name (era5-ml120: of the reference implementation's records)."""
+    step_hours: float | None = None
+    """Length of a time step, in hours, for records that do not say it."""
     lag: int | None = None
     """Lag of the maps, in archive steps; the middle label unless given."""
     stride: int | None = None
@@ -59,6 +66,8 @@ class PretextEvaluationConfig:
             value = getattr(self, name)
             if value is not None and value < limit:
                 raise ValueError(f"`{name}` must be at least {limit}; got {name}={value}.")
+        if self.step_hours is not None:
+            step_seconds(self.step_hours)
         if not 1 <= self.band_degrees <= 180:
             raise ValueError(f"`band_degrees` must be 1 to 180; got {self.band_degrees:g}.")
         if not 0 < self.unrelated_hours < float("inf"):

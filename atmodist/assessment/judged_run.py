@@ -6,9 +6,9 @@ from typing import Any
 
 from atmodist.assessment.configuration import PretextEvaluationConfig
 from atmodist.assessment.predictions import Predictor
-from atmodist.fields.normalization import Normalization
+from atmodist.fields.normalization import Normalization, normalization_of
 from atmodist.files.outputs import digest, fingerprint, read_json
-from atmodist.pairs.pair_records import SIDECAR, PairRecords, open_records
+from atmodist.pairs.pair_records import SIDECAR, PairRecords, open_records, step_seconds
 from atmodist.training import checkpoints
 from atmodist.training.saving import load_network
 
@@ -24,7 +24,8 @@ class Subject:
         num_classes: Labels that the network tells apart.
         records: What it is judged on.
         split: Which part of them.
-        normalization: Of the network and the records; None where the run has none.
+        normalization: Of the network and the records; None where nobody knows.
+        step_seconds: Time step of the archive; None where nobody knows.
     """
 
     run: Path
@@ -34,11 +35,7 @@ class Subject:
     records: PairRecords
     split: str
     normalization: Normalization | None
-
-    @property
-    def step_seconds(self) -> int | None:
-        """Time step of the archive; None if unknown."""
-        return int(self.records.metadata.get("step_seconds") or 0) or None
+    step_seconds: int | None
 
     @property
     def step_hours(self) -> float | None:
@@ -92,7 +89,8 @@ def find_subject(config: PretextEvaluationConfig) -> Subject:
     num_classes = int(state["num_classes"])
     records = find_records(config, state)
     records.shards(config.split)  # refuses a wrong name at once
-    normalization = _checked_normalization(config.run, records)
+    normalization = _checked_normalization(config, records)
+    given = None if config.step_hours is None else step_seconds(config.step_hours)
     if num_classes > records.max_label:
         raise ValueError(
             f"the network tells {num_classes} labels apart, the records in {records.folder} have "
@@ -106,6 +104,7 @@ def find_subject(config: PretextEvaluationConfig) -> Subject:
         records=records,
         split=config.split,
         normalization=normalization,
+        step_seconds=records.step_seconds(given),
     )
 
 
@@ -155,14 +154,15 @@ def find_records(config: PretextEvaluationConfig, state: dict[str, Any]) -> Pair
     raise ValueError(f"the records of the run, {noted}, are not there; name them by --records.")
 
 
-def _checked_normalization(run: Path, records: PairRecords) -> Normalization | None:
-    ours = run / "normalization.json"
-    theirs = records.folder / "normalization.json"
-    if not ours.is_file():
-        return None
-    normalization = Normalization.load(ours)
-    if theirs.is_file():
-        Normalization.load(theirs).require_same(
-            normalization, ours=f"the records in {records.folder}", theirs=f"the network in {run}"
+def _checked_normalization(
+    config: PretextEvaluationConfig, records: PairRecords
+) -> Normalization | None:
+    normalization = normalization_of(config.run, config.normalization)
+    theirs = normalization_of(records.folder)
+    if normalization is not None and theirs is not None:
+        theirs.require_same(
+            normalization,
+            ours=f"the records in {records.folder}",
+            theirs=f"the network in {config.run}",
         )
     return normalization

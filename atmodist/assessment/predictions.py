@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from atmodist.files.outputs import atomic_path
 from atmodist.pairs.pair_records import PairRecords
+from atmodist.pairs.places import PLACE
 from atmodist.pairs.reading import read_pairs
 from atmodist.records.reading import naming_damage
 
 # (batch, 2, latitude, longitude, channel) normalised -> logits (batch, class)
 Predictor = Callable[[np.ndarray], np.ndarray]
 
-PLACE = ("lat_start", "lat_end", "long_start", "long_end")
 UNKNOWN = -1  # step and time of records of the reference implementation, which lack them
 
 

@@ -49,7 +49,12 @@ class PretextResults:
         if self.config.archive is None:
             lines.append("  With --archive ARCHIVE there are maps, and the audit is exact.")
         where = f"Everything is in {self.config.folder}/ (metrics.json)."
-        return "\n".join([*lines, f"{where} Next: atmodist calibrate {self.config.run}"])
+        following = f"atmodist calibrate {self.config.run}"
+        if self.metrics["step_seconds"] is None:
+            following += " --step_hours HOURS"
+        if not self.metrics["normalized"]:
+            following += f" --normalization {self.config.normalization or 'FILE_OR_NAME'}"
+        return "\n".join([*lines, f"{where} Next: {following}"])
 
 
 def entry_notes(entry: dict[str, Any]) -> list[str]:

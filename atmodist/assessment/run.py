@@ -32,7 +32,8 @@ from atmodist.assessment.predictions import (
 from atmodist.assessment.provenance_check import require_origin
 from atmodist.assessment.report import PretextResults, draw, entry_notes, write_tables
 from atmodist.fields.archive import Archive
-from atmodist.fields.normalization import Normalization
+from atmodist.fields.normalization import FILE as NORMALIZATION
+from atmodist.fields.normalization import NAMED, Normalization
 from atmodist.fields.time_axis import NO_CALENDAR
 from atmodist.files.outputs import digest, fingerprint, write_csv, write_json, write_manifest
 
@@ -64,6 +65,7 @@ class _Evaluation:
                 "split": self.config.split,
                 "num_classes": subject.num_classes,
                 "step_seconds": subject.step_seconds,
+                "normalized": (self.config.run / NORMALIZATION).is_file(),
                 "main_epoch": subject.main_epoch,
                 "checkpoints": entries,
             }
@@ -147,7 +149,10 @@ class _Evaluation:
             return
         records, normalization = self.records, self.subject.normalization
         if normalization is None:
-            raise ValueError(f"{self.config.run} has no normalization.json, which archives need.")
+            raise ValueError(
+                f"{self.config.run} has no normalization.json, which archives need; give it by "
+                f"--normalization, a file or a name ({', '.join(NAMED)})."
+            )
         with Archive(self.config.archive) as archive:
             names = tuple(channel.name for channel in archive.channels)
             if names != records.channels:

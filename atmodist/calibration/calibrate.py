@@ -52,6 +52,7 @@ def calibrate(
     combinations: Sequence[Weights] = (),
     max_pairs: int | None = None,
     batch_size: int = BATCH_SIZE,
+    step_seconds: int | None = None,
     progress: bool = False,
 ) -> Calibration:
     """Calibrates an encoder on the pairs of a record set.
@@ -63,6 +64,7 @@ def calibrate(
         combinations: Weighted sets of stages that shall be calibrated too.
         max_pairs: Stop after so many pairs; None for all.
         batch_size: Pairs that are encoded at once.
+        step_seconds: Length of a time step, where the records do not say it.
         progress: Whether to show a bar (on a terminal).
     """
     package = load_package(encoder, calibrated=False)
@@ -74,6 +76,7 @@ def calibrate(
         split=split,
         max_pairs=max_pairs,
         batch_size=batch_size,
+        step_seconds=step_seconds,
         progress=progress,
     )
     return calibrate_measures(

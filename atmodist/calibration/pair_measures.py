@@ -20,6 +20,7 @@ import numpy as np
 from atmodist.fields.archive import check_finite
 from atmodist.fields.normalization import Normalization
 from atmodist.fields.series import archive_series
+from atmodist.fields.signed_log import signed_expm1
 from atmodist.metric.pixel_measures import PIXEL, PIXEL_MEASURES, PixelMeasure, row_mean
 from atmodist.pairs.pair_records import PairRecords
 
@@ -88,6 +89,7 @@ def measure_pairs(
     batch_size: int = BATCH_SIZE,
     max_pairs: int | None = None,
     area_weighted: bool = True,
+    step_seconds: int | None = None,
     progress: bool = False,
 ) -> PairMeasures:
     """Measures every pair of a split, in one pass.
@@ -95,19 +97,20 @@ def measure_pairs(
     Args:
         encode: From normalised patches (batch, latitude, longitude, channel) to features by stage,
             for instance `encoder_function(encoder)`.
-        records: From `open_records`; must say how long a time step is.
+        records: From `open_records`.
         normalization: What the encoder was trained with; must be that of the records.
         split: Which split.
         pixel: Which pixel measures.
         batch_size: Pairs that are encoded at once.
         max_pairs: Stop after so many pairs, in the order of the files; None for all.
         area_weighted: False for plain means over grid points, as the reference implementation has.
+        step_seconds: Length of a time step, where the records do not say it.
         progress: Whether to show a bar (on a terminal).
 
     Raises:
-        ValueError: If the records have another normalisation, or no length of a time step.
+        ValueError: If the records have another normalisation, or another or no length of a step.
     """
-    step_seconds = _checked_step(records)
+    step_seconds = _checked_step(records, step_seconds)
     _require_same(records, normalization)
     unknown = sorted(set(pixel) - set(PIXEL_MEASURES))
     if unknown:
@@ -238,7 +241,7 @@ def content_losses(
 def standardized(normalized: np.ndarray, normalization: Normalization) -> np.ndarray:
     """Undoes the logarithm: z = (x - μ)/σ from normalised fields (..., channel); float32."""
     y = normalized * normalization.log_std + normalization.log_mean
-    z = np.sign(y) * np.expm1(np.abs(y)) / normalization.alpha
+    z = signed_expm1(y, np) / normalization.alpha
     return np.asarray(z, np.float32)
 
 
@@ -278,12 +281,13 @@ def _count(columns: Mapping[str, list[np.ndarray]]) -> int:
     return sum(map(len, columns.get("label", [])))
 
 
-def _checked_step(records: PairRecords) -> int:
-    seconds = records.metadata.get("step_seconds")
-    if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds <= 0:
+def _checked_step(records: PairRecords, given: int | None) -> int:
+    seconds = records.step_seconds(given)
+    if seconds is None:
         raise ValueError(
             f"the records in {records.folder} do not say how long a time step is, so that labels "
-            "cannot be turned into hours; make them from an archive with times (rplearn-data)"
+            "cannot be turned into hours; say it with --step_hours, or make them from an archive "
+            "with times (rplearn-data)"
         )
     return seconds
 

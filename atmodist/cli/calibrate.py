@@ -7,6 +7,7 @@ from typing import Any
 
 from atmodist.cli.common import command_parser, run_command
 from atmodist.files.quiet_tensorflow import load_tensorflow
+from atmodist.pairs.pair_records import step_seconds
 
 HUB = "hf://"
 WHOLE = "whole fields want their own: atmodist calibrate ... --archive ARCHIVE"
@@ -22,6 +23,12 @@ class CalibrateConfig:
     archive: str | None = None
     """Calibrate on whole fields of this archive instead of patches: their distances vary less, and
     are larger, so that hours of whole fields want a calibration of their own."""
+    step_hours: float | None = None
+    """Length of a time step, in hours, for records that do not say it (those of the reference
+    implementation)."""
+    normalization: str | None = None
+    """What the encoder was trained with, for a run that does not say it: a normalization.json, or
+    a name (era5-ml120: of the reference implementation's records). It is kept in the run."""
     max_temporal_distance: int = 8
     """Largest lag of whole fields, in time steps of the archive."""
     start: str | None = None
@@ -55,6 +62,8 @@ class CalibrateConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be positive; got {value}")
+        if self.step_hours is not None:
+            step_seconds(self.step_hours)
         if self.weights is not None:
             from atmodist.metric.calibration import normalized_weights
 
@@ -68,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _calibrate(config: CalibrateConfig) -> str:
+    from atmodist.fields.normalization import require_normalization
     from atmodist.pairs.pair_records import SIDECAR, open_records
 
     run = Path(config.run)
@@ -81,16 +91,19 @@ def _calibrate(config: CalibrateConfig) -> str:
         raise ValueError(
             f"{run} holds no encoder.keras; name a folder made by rplearn-train, or a package"
         )
+    require_normalization(run, config.normalization)
     if config.archive is not None:
         return _calibrate_fields(config, run, config.archive)
     records = open_records(config.records or _records_of(run))
     records.shards(config.split)  # a wrong name is a mistake worth telling before anything loads
+    seconds = None if config.step_hours is None else step_seconds(config.step_hours)
+    records.step_seconds(seconds)
     load_tensorflow()
     from atmodist.calibration import calibrate as library
-    from atmodist.metric.package import load_package, save_calibration
+    from atmodist.metric.package import adopt_normalization, save_calibration
     from atmodist.metric.pixel_measures import PIXEL_MEASURES
 
-    package = load_package(run, calibrated=False)
+    package = adopt_normalization(run, config.normalization)
     measures = library.measure_records(
         package,
         records,
@@ -98,6 +111,7 @@ def _calibrate(config: CalibrateConfig) -> str:
         pixel=PIXEL_MEASURES if config.compare else ("l2",),
         max_pairs=config.max_pairs,
         batch_size=config.batch_size,
+        step_seconds=seconds,
         progress=True,
     )
     result = library.calibrate_measures(
@@ -123,9 +137,9 @@ def _calibrate_fields(config: CalibrateConfig, run: Path, archive: str) -> str:
         opened.time.select(config.start, config.end)
     load_tensorflow()
     from atmodist.calibration import calibrate as library
-    from atmodist.metric.package import load_package, save_calibration
+    from atmodist.metric.package import adopt_normalization, save_calibration
 
-    package = load_package(run, calibrated=False)
+    package = adopt_normalization(run, config.normalization)
     result = library.calibrate_fields(
         package,
         archive,

@@ -26,6 +26,9 @@ class PackageConfig:
     archive: str | None = None
     """Archive with the grid of the training fields; by default the one that the records of the run
     were drawn from."""
+    normalization: str | None = None
+    """What the encoder was trained with, for a run that does not say it: a normalization.json, or
+    a name (era5-ml120: of the reference implementation's records). It is kept in the run."""
     license: str = "apache-2.0"
     """Of the weights, as the Hugging Face Hub names it."""
     uncalibrated: bool = False
@@ -46,8 +49,9 @@ def _package(config: PackageConfig) -> str:
     _check(config, run)
     grid = _grid(config, run)
     load_tensorflow()
-    from atmodist.metric.package import load_package, save_package
+    from atmodist.metric.package import adopt_normalization, load_package, save_package
 
+    adopt_normalization(run, config.normalization)
     made = save_package(run, config.output, license=config.license, grid=grid)
     if grid is None and not made.startswith(HUB):
         grid = load_package(made).grid  # that of a package which was packed again
@@ -60,12 +64,15 @@ def _package(config: PackageConfig) -> str:
 
 def _check(config: PackageConfig, run: Path) -> None:
     """What is wrong is said before TensorFlow loads."""
+    from atmodist.fields.normalization import require_normalization
+
     if not (run / "encoder.keras").is_file():
         raise ValueError(f"{run} holds no encoder.keras; name a folder made by rplearn-train")
     if not config.uncalibrated and not (run / "calibration.json").is_file():
         raise ValueError(
             f"{run} is not calibrated: run `atmodist calibrate {run}` first, or give --uncalibrated"
         )
+    require_normalization(run, config.normalization)
     output = Path(config.output)
     if config.output.startswith(HUB) or not output.exists():
         return

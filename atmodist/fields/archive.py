@@ -16,6 +16,7 @@ import h5py
 import hdf5plugin  # also registers the filters that archives may use
 import numpy as np
 
+from atmodist.fields.cf.invalid_values import invalid_values
 from atmodist.fields.channels import DEFAULT_CHANNELS, DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.time_axis import EPOCH_UNITS, NO_CALENDAR, TimeAxis
@@ -32,6 +33,7 @@ TILE = 160  # grid points; a chunk is a tile of about this size, the reference's
 FORMAT_VERSION = 1
 LATITUDE_ATTRIBUTES = {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"}
 LONGITUDE_ATTRIBUTES = {"standard_name": "longitude", "units": "degrees_east", "axis": "X"}
+BEYOND = 1e15  # what no quantity of the atmosphere is, in any usual units
 COUNT_UNITS = "1"  # of /time where steps are counted, not dated
 
 
@@ -81,6 +83,10 @@ class Archive(Described):
             self.channels = _read_channels(self._file, self.path, self._data.shape[0])
             self.time = _read_time(self._file, self.path, self._data.shape[1])
             self.grid = _read_grid(self._file, self.path, self._data.shape[2:])
+            # Ours were found complete when they were written; others may mark what is missing.
+            own = "atmodist_format" in self._file.attrs
+            marks = invalid_values(dict(self._data.attrs), {}, self._data.dtype)
+            self._invalid = None if own else marks
         except BaseException:
             self._file.close()
             raise
@@ -109,7 +115,8 @@ class Archive(Described):
             out: Where to put it; C-contiguous float32 of shape (channel, latitude, longitude).
 
         Returns:
-            (channel, latitude, longitude), float32, in the units of the channels.
+            (channel, latitude, longitude), float32, in the units of the channels; NaN where a file
+            of others marks values as missing.
         """
         channels, steps, rows, columns = self.shape
         if not 0 <= step < steps:
@@ -124,6 +131,8 @@ class Archive(Described):
             raise ValueError(
                 f"{self.path} is damaged at {self.time.isoformat(step)} (step {step}): {error}"
             ) from None
+        if self._invalid is not None:
+            out[...] = self._invalid.apply(out)
         return out
 
     def to_xarray(self) -> "xr.Dataset":
@@ -217,13 +226,16 @@ def _described(channel: Channel) -> dict[str, str]:
 def check_finite(
     field: np.ndarray, channels: Sequence[Channel], time: str, path: str | Path
 ) -> None:
-    """Raises `ValueError` if a field (channel, latitude, longitude) has NaN or infinite values."""
+    """Raises `ValueError` if a field (channel, latitude, longitude) has missing values.
+
+    These are NaN, infinite, or so large that they are marks such as 1e20 or 9.97e36.
+    """
     for channel, values in zip(channels, field, strict=True):
-        bad = values.size - int(np.isfinite(values).sum())
+        bad = values.size - int((np.abs(values) < BEYOND).sum())
         if bad:
             raise ValueError(
                 f"{path}: {bad} of {values.size} values of {channel.name} at {time} are missing "
-                "(NaN) or infinite; fields must be complete"
+                f"(NaN) or infinite, or beyond {BEYOND:g}; fields must be complete"
             )
 
 

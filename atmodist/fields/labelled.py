@@ -297,13 +297,14 @@ def _with_channels(array: Any, channels: Sequence[Channel]) -> Any:
 
 def require_units(channel: str, given: str, expected: str) -> None:
     """Raises `ValueError` if both units are known and differ in more than their spelling."""
-    if given and expected and _canonical(given) != _canonical(expected):
+    if given and expected and canonical_units(given) != canonical_units(expected):
         raise ValueError(
             f"{channel} is in {given!r}, and {expected!r} is what is needed: convert it first"
         )
 
 
-def _canonical(units: str) -> str:
+def canonical_units(units: str) -> str:
+    """Units in one spelling of many: "s**-1", "1/s" and "s-1" are the same."""
     text = re.sub(r"[\s*^._{}()]", "", str(units).lower()).replace("per", "/")
     return re.sub(r"1?/([a-z]+)(\d*)", lambda m: f"{m[1]}-{m[2] or 1}", text)
 

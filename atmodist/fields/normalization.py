@@ -28,7 +28,21 @@ FORMAT = "atmodist-normalization"
 FORMAT_VERSION = 1
 ALPHA = 0.2  # dimensionless; the reference implementation's
 NUMBERS = ("mean", "std", "log_mean", "log_std")
+FILE = "normalization.json"
 BLOCK_VALUES = 1 << 16  # worked on at a time, so that temporaries stay in a core's cache
+
+# Normalisations that are known by name wherever a file of one is asked for.
+NAMED: Mapping[str, Mapping[str, Any]] = {
+    "era5-ml120": {  # constants of the reference implementation, for its records and encoders
+        "channels": ("divergence", "vorticity"),
+        "units": ("s-1", "s-1"),
+        "mean": (1.946e-8, 2.055e-7),
+        "std": (2.857e-5, 5.082e-5),
+        "log_mean": (8.82e-4, 3.25e-4),
+        "log_std": (0.15795, 0.16044),
+        "source": {"archive": "ERA5 at model level 120, as the reference implementation has it"},
+    }
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -198,16 +212,22 @@ class Normalization:
 
     @classmethod
     def load(cls, path: str | Path) -> "Normalization":
-        """Reads what `save` wrote.
+        """Reads what `save` wrote, or makes one that is known by name.
+
+        Args:
+            path: A file; or a name in `NAMED`, where no file is called so.
 
         Raises:
-            FileNotFoundError: If there is no such file.
+            FileNotFoundError: If there is neither.
             ValueError: If it is no normalisation, is incomplete, of another version, was edited
                 by hand, or holds numbers that cannot be; the message names the file.
         """
         if not Path(path).is_file():
+            if str(path) in NAMED:
+                return cls(**NAMED[str(path)])
             raise FileNotFoundError(
-                f"there is no normalisation {path}; `atmodist statistics` makes one"
+                f"there is no normalisation {path}; `atmodist statistics` makes one, and these are "
+                f"known by name: {', '.join(NAMED)}"
             )
         content = read_json(path)
         try:
@@ -262,6 +282,42 @@ class Normalization:
                 f"got {out.dtype} of shape {out.shape}"
             )
         return np.moveaxis(field, axis, -1), np.moveaxis(out, axis, -1), out
+
+
+def normalization_of(folder: str | Path, named: str | Path | None = None) -> Normalization | None:
+    """The normalisation that lies in a folder; where there is none, the one that is named.
+
+    Args:
+        folder: Of records, of a run, or a package.
+        named: What somebody gives who may know: a file, or a name in `NAMED`.
+
+    Raises:
+        ValueError: If the folder has another one than is named.
+    """
+    given = None if named is None else Normalization.load(named)
+    path = Path(folder) / FILE
+    if not path.is_file():
+        return given
+    own = Normalization.load(path)
+    if given is not None:
+        own.require_same(given, ours=f"what lies in {folder}", theirs="the normalisation given")
+    return own
+
+
+def require_normalization(run: str | Path, named: str | Path | None = None) -> Normalization:
+    """The normalisation of a run; like `normalization_of`, but there must be one.
+
+    Raises:
+        FileNotFoundError: If the run has none and none is named; says how to name one.
+    """
+    found = normalization_of(run, named)
+    if found is None:
+        raise FileNotFoundError(
+            f"{run} lacks {FILE}, which says how its encoder was fed; `atmodist calibrate` and "
+            "`atmodist package` take it by --normalization and keep it there: a file, or a name "
+            f"({', '.join(NAMED)})"
+        )
+    return found
 
 
 def check_alpha(alpha: float) -> float:

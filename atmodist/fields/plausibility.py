@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from atmodist.fields.channels import Channel
+from atmodist.fields.labelled import canonical_units
 
 LARGEST_WIND = 250.0  # m s⁻¹
 LARGEST_VORTICITY = 1.0  # s⁻¹; of divergence as well
@@ -18,6 +19,8 @@ _BOUNDS = {
     "northward_wind": (LARGEST_WIND, "m s-1"),
     "vorticity": (LARGEST_VORTICITY, "s-1"),
     "divergence": (LARGEST_VORTICITY, "s-1"),
+    "atmosphere_relative_vorticity": (LARGEST_VORTICITY, "s-1"),
+    "divergence_of_wind": (LARGEST_VORTICITY, "s-1"),
 }
 
 
@@ -36,8 +39,9 @@ def require_plausible(
         ValueError: Says how many and which.
     """
     for channel, values in zip(channels, field, strict=True):
-        bound, units = _BOUNDS.get(channel.name, (np.inf, ""))
-        if channel.units != units or not np.isfinite(bound):
+        known = channel.name if channel.name in _BOUNDS else channel.standard_name
+        bound, units = _BOUNDS.get(known, (np.inf, ""))
+        if canonical_units(channel.units) != canonical_units(units) or not np.isfinite(bound):
             continue
         bad = np.abs(values) > bound
         if bad.any():

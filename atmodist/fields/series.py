@@ -12,7 +12,7 @@ import numpy as np
 from atmodist.fields import labelled
 from atmodist.fields.archive import Archive, is_archive
 from atmodist.fields.cf.axes import FieldAxes, field_axes
-from atmodist.fields.cf.describe import some
+from atmodist.fields.cf.describe import some, standard_name
 from atmodist.fields.cf.valid_times import ValidTimes
 from atmodist.fields.channels import KNOWN_CHANNELS, Channel
 from atmodist.fields.grid import Grid
@@ -214,12 +214,21 @@ def _of_dataset(
             fields.append(invalid.apply(array.isel(places).transpose(*core).values))
         return orientation.apply(np.stack(fields))
 
-    own = tuple(c if c.units else KNOWN_CHANNELS.get(c.name, c) for c in channels)
+    own = tuple(
+        c if c.units else KNOWN_CHANNELS.get(c.name) or _as_told(c, array)
+        for c, array in zip(channels, arrays, strict=True)
+    )
     return FieldSeries(
         path, orientation.grid, times, seconds is not None, seconds, read, own, calendar,
         members=axes.members if chosen is None and member_dim is not None else (),
         notes=() if axes.times is None else axes.times.notes,
     )  # fmt: skip
+
+
+def _as_told(channel: Channel, array: Any) -> Channel:
+    """A channel with the units and standard name that the file gives it."""
+    standard = channel.standard_name or standard_name(array.attrs)
+    return Channel(channel.name, str(array.attrs.get("units", "")), standard)
 
 
 def _series_axes(
@@ -248,16 +257,19 @@ def _series_axes(
     else:
         member_dim = None
     dims = () if axes.times is None else axes.times.dims
-    lead = None if axes.times is None else axes.times.lead_dim
-    if len(dims) > 1 or (lead is not None and dims):
-        both = " and ".join(f"{first.sizes[dim]} of {dim}" for dim in (*dims, lead) if dim)
+    if axes.times is not None and axes.times.lead_dim is not None:
+        dim = axes.times.lead_dim
         raise ValueError(
-            f"{first.name} has several starts of forecasts and several lead times ({both}); "
-            f"{_select(dims[-1] if lead is None else lead)}"
+            f"{first.name} has {first.sizes[dim]} lead times of each valid time: {_select(dim)}"
         )
-    others = [dim for dim in axes.others if dim not in (lead, member_dim)]
-    along = [*dims, *([lead] if lead is not None else []), *others]
-    if len(along) > 1 or lead is not None:
+    if len(dims) > 1:
+        both = " and ".join(f"{first.sizes[dim]} of {dim}" for dim in dims)
+        raise ValueError(
+            f"{first.name} has several starts of forecasts and several lead times ({both}): "
+            f"{_select(dims[-1])}"
+        )
+    along = [*dims, *axes.others]
+    if len(along) > 1:
         raise ValueError(
             "besides channel, latitude and longitude there must be one axis, of time; "
             f"{first.name} has {tuple(map(str, along))}: {_select(along[-1])}"

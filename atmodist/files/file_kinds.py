@@ -61,7 +61,7 @@ def find_grib(path: str | Path, start: int = 0) -> int | None:
     """
     with Path(path).open("rb") as file:
         file.seek(start)
-        offset, block = start, file.read(_BLOCK_BYTES)
+        offset, block = start, file.read(_HEAD_BYTES)  # mostly enough
         while block:
             place = block.find(b"GRIB")
             while 0 <= place <= len(block) - 8:

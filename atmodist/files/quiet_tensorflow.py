@@ -1,11 +1,13 @@
-"""Importing TensorFlow without its messages."""
+"""Importing TensorFlow without its messages, and Keras as we need it."""
 
 import os
 import sys
 
+from atmodist.files.keras_settings import settle_keras
+
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow quietly; takes several seconds.
+    """Imports TensorFlow quietly and sets Keras up, for a command; takes several seconds.
 
     TensorFlow reports its build to stderr before any logging can be configured. What it writes
     while it is imported is dropped; a failed import still raises.
@@ -21,3 +23,4 @@ def load_tensorflow() -> None:
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(silence)
+    settle_keras()

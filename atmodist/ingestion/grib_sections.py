@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import IO
 
 from atmodist.files.errors import BrokenFileError
+from atmodist.files.file_kinds import find_grib
 
 _FOLLOWING = {0: (1,), 1: (2, 3), 2: (3,), 3: (4,), 4: (5,), 5: (6,), 6: (7,), 7: (2, 3, 4)}
 _LEAST_LENGTHS = {1: 21, 2: 5, 3: 14, 4: 9, 5: 11, 6: 6, 7: 5}  # bytes, edition 2
 _LEAST_LENGTHS_1 = {1: 28, 2: 32, 3: 6, 4: 11}
 _LARGE = 0x800000  # edition 1: the total counts units of 120 bytes, as beyond 8 MiB at ECMWF
-_SEARCH_BYTES = 1 << 16
 
 
 def check_messages(path: str) -> None:
@@ -28,9 +28,9 @@ def check_messages(path: str) -> None:
         BrokenFileError: If lengths contradict each other, or the file ends too early.
     """
     with Path(path).open("rb") as file:
-        offset = _find_message(file, 0)
+        offset = find_grib(path)
         while offset is not None:
-            offset = _find_message(file, check_message(file, offset, path))
+            offset = find_grib(path, check_message(file, offset, path))
 
 
 def check_message(file: IO[bytes], offset: int, path: str) -> int:
@@ -86,18 +86,6 @@ def _follow_1(file: IO[bytes], offset: int, total: int, path: str) -> tuple[int,
             )
         position += length
     return position, offset + total
-
-
-def _find_message(file: IO[bytes], offset: int) -> int | None:
-    while True:
-        file.seek(offset)
-        block = file.read(_SEARCH_BYTES)
-        found = block.find(b"GRIB")
-        if found >= 0:
-            return offset + found
-        if len(block) < _SEARCH_BYTES:
-            return None
-        offset += len(block) - 3
 
 
 def _read(file: IO[bytes], offset: int, size: int, path: str) -> bytes:

@@ -15,6 +15,8 @@ import numpy as np
 
 from atmodist.fields.archive import Archive, Compression
 from atmodist.fields.archive_writer import ArchiveExistsError, ArchiveWriter
+from atmodist.fields.cf.describe import some
+from atmodist.fields.grid import require_contiguous
 from atmodist.fields.time_axis import TimeAxis, format_seconds
 from atmodist.fields.winds import Method
 from atmodist.files.constants import EARTH_RADIUS
@@ -22,7 +24,7 @@ from atmodist.files.errors import BrokenFileError, UnsupportedFileError
 from atmodist.files.outputs import manifest_path, write_manifest
 from atmodist.files.workers import WorkerKilledError
 from atmodist.ingestion.plan import Step, StepPlan, Variables, looked_for, plan_steps
-from atmodist.ingestion.recognition import Contents, Selection, some
+from atmodist.ingestion.recognition import Contents, Selection
 from atmodist.ingestion.sources import file_fingerprint, file_state, find_files, scan_file
 from atmodist.ingestion.step import (
     StepRecipe,
@@ -74,6 +76,11 @@ else:
 class IngestConfig(_Names, _Subject):
     """Makes one archive of vorticity and divergence from files of winds, or of these themselves."""
 
+    member: int | None = None
+    """Member of an ensemble, as the files number it; needed if they hold several."""
+    lead_hours: float | None = None
+    """Take fields so many hours from the start of their forecast only (0 for analyses); needed if
+    files hold several of one valid time."""
     time: str | None = None
     """Valid time of files that hold none, for instance 2025-12-01T00:00."""
     time_units: str | None = None
@@ -96,6 +103,8 @@ class IngestConfig(_Names, _Subject):
     """Add later times to the archive that is there."""
     overwrite: bool = False
     """Replace a file that is there already, and is not this archive."""
+    unusual_values: bool = False
+    """Take winds, vorticity or divergence that no atmosphere has, rather than refuse them."""
     compression: Compression = "blosc2"
     """Lossless compression of the archive; 'gzip' is slow but read by every HDF5 program."""
     workers: int = 1
@@ -139,7 +148,9 @@ class IngestConfig(_Names, _Subject):
         names = {name: str(getattr(self, name)) for name in VARIABLES if getattr(self, name)}
         time = None if self.time is None else TimeAxis(np.zeros(1)).parse(self.time)
         wanted = looked_for(self.variables)
-        return Selection(names, self.level, self.time_units, time, wanted)
+        return Selection(
+            names, self.level, self.time_units, time, wanted, self.member, self.lead_hours
+        )
 
 
 @dataclass(frozen=True)
@@ -289,6 +300,7 @@ def _scan(paths: Sequence[str], config: IngestConfig) -> tuple[list[Contents], l
 
 def _recipe(plan: StepPlan, config: IngestConfig) -> StepRecipe:
     crop = crop_grid(plan.grid, config.latitude_range, config.longitude_range)
+    require_contiguous(crop.region, "keep one side of it by --longitude_range or --latitude_range")
     if config.method == "harmonics" and not plan.grid.is_global:
         raise ValueError(f"spherical harmonics need global files; these are on {plan.grid}")
     recipe = StepRecipe(
@@ -300,6 +312,7 @@ def _recipe(plan: StepPlan, config: IngestConfig) -> StepRecipe:
         truncation=config.truncation,
         method=config.method,
         nthreads=0 if config.workers == 1 else 1,  # 0: as many as there are
+        unusual_values=config.unusual_values,
     )
     if plan.from_winds and not recipe.by_harmonics and config.truncation is not None:
         raise ValueError(f"`truncation` needs spherical harmonics; winds on {plan.grid} have none")
@@ -381,8 +394,9 @@ def _identity(config: IngestConfig, contents: Sequence[Contents]) -> dict[str, o
         "compression",
     ):
         del options[name]
-    for name in VARIABLES.keys() - {*MOTION}:  # archives outlive new variables
-        if options[name] is None:
+    # archives outlive new variables and options
+    for name in (VARIABLES.keys() - {*MOTION}) | {"member", "lead_hours", "unusual_values"}:
+        if options[name] is None or options[name] is False:
             del options[name]
     paths = sorted({Path(item.path).resolve() for item in contents if item.series})
     return {"options": options, "files": [file_state(path) for path in paths]}

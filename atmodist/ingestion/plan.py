@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from atmodist.fields.cf.describe import some
+from atmodist.fields.cf.levels import Level
 from atmodist.fields.channels import DIVERGENCE, VORTICITY, Channel
 from atmodist.fields.grid import Grid
 from atmodist.fields.time_axis import format_seconds
-from atmodist.ingestion.recognition import Contents, Level, Selection, Series, some
+from atmodist.ingestion.recognition import Contents, Selection, Series
 from atmodist.ingestion.variables import MOTION, VARIABLES, channel
 
 if TYPE_CHECKING:
@@ -30,12 +32,16 @@ class Address(NamedTuple):
         name: Name of the variable in it.
         place: Where in the file, as in `Series.places`.
         flipped: Whether the file says that its rows run from south to north.
+        lead: Seconds from the start of a forecast; None if the file does not say.
+        kind: "analysis" or "forecast", where the file tells.
     """
 
     path: str
     name: str
     place: tuple[int, ...]
     flipped: bool
+    lead: int | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ def plan_steps(
     used = [item for item in contents if item.series]
     if not used:
         _refuse_nothing(contents, selection)
+    _require_one_member([series for item in used for series in item.series])
     _require_one_level([(item.path, series) for item in used for series in item.series])
     grid = _common_grid([(item.path, series) for item in used for series in item.series])
     calendars = {item.calendar: item.path for item in reversed(used)}
@@ -153,9 +160,12 @@ def _join(used: Sequence[Contents], calendar: str) -> dict[int, dict[str, Addres
     for item in used:
         for series in item.series:
             places = series.places.tolist()
-            for seconds, place in zip(series.seconds.tolist(), places, strict=True):
+            leads = [None] * len(places) if series.leads is None else series.leads.tolist()
+            for seconds, place, lead in zip(series.seconds.tolist(), places, leads, strict=True):
                 fields = table.setdefault(seconds, {})
-                address = Address(item.path, series.name, tuple(place), series.flipped)
+                address = Address(
+                    item.path, series.name, tuple(place), series.flipped, lead, series.kind
+                )
                 if series.variable in fields:
                     _refuse_twice(
                         series.variable, fields[series.variable], address, seconds, calendar
@@ -187,27 +197,58 @@ def _choose(table: dict[int, dict[str, Address]], variables: Variables) -> _Way:
 def _refuse_nothing(contents: Sequence[Contents], selection: Selection) -> None:
     others = sorted({name for item in contents for name in item.others})
     wanted = "" if selection.level is None else f" at level {selection.level:g}"
+    wanted += "" if selection.member is None else f" of member {selection.member}"
+    wanted += "" if selection.lead_hours is None else f" {selection.lead_hours:g} h ahead"
     names = selection.variables
     what = "winds, vorticity or divergence" if names == MOTION else VARIABLES[names[0]].words
     flags = ", ".join(f"--{name}" for name in names)
     raise ValueError(
         f"no {what}{wanted} in {len(contents)} files, which hold {some(others) or 'nothing'}; "
-        f"name variables by {flags}, levels by --level"
+        f"name variables by {flags}, levels by --level, members by --member, leads by "
+        "--lead_hours"
     )
 
 
 def _refuse_twice(
     variable: str, first: Address, second: Address, seconds: int, calendar: str
 ) -> None:
+    ways = "leave one out"
+    names = [first.name, second.name]
+    if first.lead is not None and second.lead is not None and first.lead != second.lead:
+        names = [_run(address) for address in (first, second)]
+        hours = min(first.lead, second.lead) / 3600
+        ways = f"choose by --lead_hours, for instance --lead_hours {hours:g}"
+    elif first.kind != second.kind and first.kind and second.kind:
+        names = [f"{address.name} of the {address.kind}" for address in (first, second)]
     where = (
-        f"twice in {first.path} (as {first.name} and {second.name})"
+        f"twice in {first.path} (as {names[0]} and {names[1]})"
         if first.path == second.path
-        else f"in {first.path} and in {second.path}"
+        else f"in {first.path}{_as(names[0], first)} and in {second.path}{_as(names[1], second)}"
     )
     raise ValueError(
-        f"{variable} at {format_seconds(seconds, calendar)} is given {where}; leave one out (or "
-        f"name the variable by --{variable})"
+        f"{variable} at {format_seconds(seconds, calendar)} is given {where}; {ways} (or name the "
+        f"variable by --{variable})"
     )
+
+
+def _as(name: str, address: Address) -> str:
+    return "" if name == address.name else f" (as {name})"
+
+
+def _run(address: Address) -> str:
+    """A field by how far it lies ahead, for instance "u, analysis" or "u, 6 h ahead"."""
+    if not address.lead:
+        return f"{address.name}, {address.kind or 'start of a forecast'}"
+    return f"{address.name}, {address.lead / 3600:g} h ahead"
+
+
+def _require_one_member(found: Sequence[Series]) -> None:
+    members = list(dict.fromkeys(series.member for series in found if series.member is not None))
+    if len(members) > 1:
+        raise ValueError(
+            f"the files hold {len(members)} members of an ensemble, of which an archive takes one: "
+            f"{some(members, 40)}; choose by --member, for instance --member {members[0]}"
+        )
 
 
 def _require_one_level(found: Sequence[tuple[str, Series]]) -> None:

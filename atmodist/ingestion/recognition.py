@@ -6,34 +6,17 @@ pole to pole or from date line to date line in either direction. By the table of
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from atmodist.fields.cf.levels import Level
+from atmodist.fields.cf.quantities import contradiction
 from atmodist.fields.grid import Grid
 from atmodist.files.errors import UnsupportedFileError
 from atmodist.ingestion.variables import MOTION, VARIABLES
-
-
-@dataclass(frozen=True)
-class Level:
-    """Height of a field.
-
-    Attributes:
-        value: In `unit`; None if the file does not say.
-        unit: "hPa", "m", "model level", or another kind of level; empty if the file is silent.
-    """
-
-    value: float | None = None
-    unit: str = ""
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return "unknown"
-        after = self.unit in ("hPa", "m", "")
-        return f"{self.value:g} {self.unit}".strip() if after else f"{self.unit} {self.value:g}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +30,8 @@ class Selection:
         time_units: CF units for time axes that have none, for instance
             "hours since 1996-01-05".
         time: Seconds since 1970-01-01 for files that have no time at all.
+        member: What the file calls the member of an ensemble that is wanted; None for any.
+        lead_hours: Hours from the start of the forecast; None for any.
     """
 
     names: dict[str, str] = field(default_factory=dict)
@@ -54,6 +39,8 @@ class Selection:
     time_units: str | None = None
     time: int | None = None
     variables: tuple[str, ...] = MOTION
+    member: int | None = None
+    lead_hours: float | None = None
 
     def variable(self, name: str, standard_name: str = "", alias: str = "") -> str | None:
         """Which wanted variable a name in a file means; None if it is none of them.
@@ -71,11 +58,23 @@ class Selection:
         found += [v for v, facts in known.items() if facts.pattern.fullmatch(name.lower())]
         return found[0] if found and found[0] not in self.names else None
 
+    def contradiction(self, variable: str, attributes: Mapping[Any, Any]) -> str:
+        """Why a variable is not what its name says, unless the user named it; empty if it is."""
+        return "" if variable in self.names else contradiction(variable, attributes)
+
     def accepts(self, level: Level) -> bool:
         """Whether a level is wanted; one that the file does not name is."""
-        if self.level is None or level.value is None:
-            return True
-        return abs(level.value - self.level) <= 1e-6 * max(1.0, abs(self.level))
+        return self.level is None or level.value is None or level.is_at(self.level)
+
+    def accepts_member(self, member: Any) -> bool:
+        """Whether a member is wanted; a field that is none is."""
+        return self.member is None or member is None or str(member) == str(self.member)
+
+    def accepted_leads(self, leads: np.ndarray) -> np.ndarray:
+        """Which leads, in seconds, are wanted; to the second."""
+        if self.lead_hours is None:
+            return np.ones(leads.shape, bool)
+        return np.abs(leads - 3600 * self.lead_hours) < 1.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +89,9 @@ class Series:
         flipped: Whether the file says that its rows run from south to north.
         seconds: Valid times, since 1970-01-01 in the calendar of the file. Shape (time,).
         places: Where each field lies in the file; its meaning is the reader's. Shape (time, n).
+        member: What the file calls the member of an ensemble that this is; None if it is none.
+        leads: Seconds from the start of forecasts, where the file tells them. Shape (time,).
+        kind: "analysis" or "forecast", where the file tells.
     """
 
     variable: str
@@ -99,6 +101,9 @@ class Series:
     flipped: bool
     seconds: np.ndarray
     places: np.ndarray
+    member: Any = None
+    leads: np.ndarray | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,10 +154,3 @@ def level_from_name(name: str) -> Level:
             if height or groups.get("surface"):
                 return Level(float(height or 10), "m")
     return Level()
-
-
-def some(items: Iterable[Any], limit: int = 10) -> str:
-    """A list in words that stays readable: the first few, and how many more."""
-    texts = [str(item) for item in items]
-    more = f", and {len(texts) - limit} more" if len(texts) > limit else ""
-    return ", ".join(texts[:limit]) + more

@@ -14,13 +14,15 @@ from functools import cached_property
 import numpy as np
 
 from atmodist.fields.channels import Channel
-from atmodist.fields.grid import Grid
+from atmodist.fields.grid import Grid, gaps
 from atmodist.fields.orientation import canonical_longitude
+from atmodist.fields.plausibility import require_plausible
 from atmodist.fields.time_axis import format_seconds
 from atmodist.fields.winds import POLE, Method, vorticity_divergence
 from atmodist.files.constants import EARTH_RADIUS
 from atmodist.ingestion.plan import Step
 from atmodist.ingestion.sources import FieldReader
+from atmodist.ingestion.variables import channel
 
 LOWEST_AGREEMENT = 0.4  # correlation; between the worst right pair, 0.59, and the best wrong, 0.31
 
@@ -67,13 +69,18 @@ class Crop:
             The wider crop, and which of its rows and columns are those of this one.
         """
         num_rows, num_columns = self.grid.shape
-        rows = np.arange(max(self.rows[0] - 1, 0), min(self.rows[-1] + 2, num_rows))
+        jumps = gaps(self.grid.latitude), gaps(self.grid.longitude)  # no neighbours lie beyond
+        first = self.rows[0] if self.rows[0] - 1 in jumps[0] else max(self.rows[0] - 1, 0)
+        last = self.rows[-1] if self.rows[-1] in jumps[0] else min(self.rows[-1] + 1, num_rows - 1)
+        rows = np.arange(first, last + 1)
         columns = self.columns
         if not self.keeps_all_columns:
             around = np.concatenate([[columns[0] - 1], columns, [columns[-1] + 1]])
             if self.grid.is_periodic:
                 around %= num_columns
             inside = (around >= 0) & (around < num_columns)
+            inside[0] &= columns[0] - 1 not in jumps[1]
+            inside[-1] &= columns[-1] not in jumps[1]
             inside[[0, -1]] &= ~np.isin(around[[0, -1]], columns)
             around = around[inside]
             if len(around) == num_columns:  # nothing is left to crop: the seam may stay where it is
@@ -96,6 +103,7 @@ class StepRecipe:
         truncation: Largest degree kept in transforms.
         method: "harmonics" or "differences".
         nthreads: Threads of a transform.
+        unusual_values: Whether values that no atmosphere has are taken.
     """
 
     crop: Crop
@@ -106,6 +114,7 @@ class StepRecipe:
     truncation: int | None = None
     method: Method = "auto"
     nthreads: int = 1
+    unusual_values: bool = False
 
     @property
     def by_harmonics(self) -> bool:
@@ -161,13 +170,15 @@ def make_step(step: Step, recipe: StepRecipe, reader: FieldReader) -> np.ndarray
     Raises:
         BrokenFileError: If a file is damaged.
         MissingValuesError: If values are missing in the region, or anywhere on the globe where
-            harmonics are used.
+            harmonics are used; if no atmosphere has them, they stand for missing ones.
         ValueError: If its winds contradict its vorticity.
     """
     needed = ("eastward_wind", "northward_wind") if recipe.from_winds else ()
     names = needed or tuple(channel.name for channel in recipe.channels)
     every = step.fields if step.check else names
     values = {name: reader.read(*step.fields[name][:3]) for name in every}
+    if not recipe.unusual_values:
+        _require_plausible({name: values[name] for name in names}, step, recipe)
     if recipe.from_winds:
         if recipe.by_harmonics:
             for name in names:
@@ -260,6 +271,23 @@ def _from_winds(u: np.ndarray, v: np.ndarray, recipe: StepRecipe) -> tuple[np.nd
         wide.apply(u), wide.apply(v), wide.region, radius=recipe.radius, method="differences"
     )
     return fields[0][rows[:, None], columns], fields[1][rows[:, None], columns]
+
+
+def _require_plausible(values: dict[str, np.ndarray], step: Step, recipe: StepRecipe) -> None:
+    """Looks at what goes into a step: the globe where it is transformed, else what is kept."""
+    whole = recipe.from_winds and recipe.by_harmonics
+    crop = recipe.crop.widened()[0] if recipe.from_winds else recipe.crop
+    for name, field in values.items():
+        part = field if whole else crop.apply(field)
+        try:
+            require_plausible(
+                part[None],
+                [channel(name)],
+                format_seconds(step.seconds, recipe.calendar),
+                step.fields[name].path,
+            )
+        except ValueError as error:
+            raise MissingValuesError(str(error)) from None
 
 
 def _require_finite(

@@ -19,7 +19,7 @@ import keras
 
 from atmodist.fields.described_grid import described_grid, grid_of
 from atmodist.fields.grid import Grid
-from atmodist.fields.normalization import Normalization
+from atmodist.fields.normalization import Normalization, require_normalization
 from atmodist.files.outputs import atomic_path, read_json
 from atmodist.files.packaging import (
     CARD,
@@ -103,12 +103,16 @@ def save_package(
     return FORMAT.save(target, lambda folder, name: _write(run_folder, folder, license, grid, name))
 
 
-def load_package(path: str | Path, *, calibrated: bool = True) -> EncoderPackage:
+def load_package(
+    path: str | Path, *, calibrated: bool = True, normalization: str | Path | None = None
+) -> EncoderPackage:
     """Opens an encoder package, or a folder of `rplearn-train`.
 
     Args:
         path: The folder; or "hf://user/name", or "hf://user/name@revision", which is fetched.
         calibrated: False to leave its calibration alone, whatever is wrong with it.
+        normalization: What the encoder was trained with, for a run that lacks it: a file, or a
+            name that `Normalization.load` knows.
 
     Raises:
         FileNotFoundError: If the folder or one of its files is missing.
@@ -116,8 +120,24 @@ def load_package(path: str | Path, *, calibrated: bool = True) -> EncoderPackage
             the others.
         ImportError: If an address is given and `huggingface_hub` is missing.
     """
-    with FORMAT.opened(path, unchecked=() if calibrated else (CALIBRATION,)) as (folder, manifest):
-        return _load(folder, manifest, str(path), calibrated)
+    unchecked = [] if calibrated else [CALIBRATION]
+    if _is_run_without_normalization(path):
+        unchecked.append(NORMALIZATION)  # one is named, or else we say how to name one
+    with FORMAT.opened(path, unchecked=unchecked) as (folder, manifest):
+        return _load(folder, manifest, str(path), calibrated, normalization)
+
+
+def adopt_normalization(folder: str | Path, named: str | Path | None) -> EncoderPackage:
+    """Loads an encoder, and keeps the normalisation that is named beside it if it has none.
+
+    Args:
+        folder: Of `rplearn-train`, or a package.
+        named: A file, or a name that `Normalization.load` knows; None for what is there.
+    """
+    package = load_package(folder, calibrated=False, normalization=named)
+    if not (Path(folder) / NORMALIZATION).is_file():
+        package.normalization.save(Path(folder) / NORMALIZATION)
+    return package
 
 
 def save_calibration(calibration: "Calibration", folder: str | Path) -> None:
@@ -143,10 +163,23 @@ def save_calibration(calibration: "Calibration", folder: str | Path) -> None:
     FORMAT.update_manifest(folder, names, manifest)
 
 
+def _is_run_without_normalization(path: str | Path) -> bool:
+    folder = Path(path)
+    return (
+        (folder / ENCODER).is_file()
+        and not (folder / NORMALIZATION).exists()
+        and not FORMAT.is_package(folder)
+    )
+
+
 def _load(
-    folder: Path, manifest: Mapping[str, Any], shown: str, calibrated: bool
+    folder: Path,
+    manifest: Mapping[str, Any],
+    shown: str,
+    calibrated: bool,
+    named: str | Path | None,
 ) -> EncoderPackage:
-    normalization = Normalization.load(folder / NORMALIZATION)
+    normalization = require_normalization(folder, named)
     encoder = load_network(folder / ENCODER)
     _check_encoder(encoder, normalization, shown)
     calibration = None

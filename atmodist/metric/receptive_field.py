@@ -24,6 +24,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from atmodist.files.keras_settings import settled_keras
+
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 _POOLING = (layers.MaxPooling2D, layers.AveragePooling2D)
 _POINTWISE = (
@@ -132,6 +134,7 @@ def extents(encoder: keras.Model) -> dict[str, FieldOfView]:
     return adapted(encoder, tuple(encoder.output)).extents
 
 
+@settled_keras()
 def adapted(encoder: keras.Model, stages: Sequence[str], *, columns: int | None = None) -> Adapted:
     """Copies an encoder for fields of any size, up to the deepest of `stages`.
 

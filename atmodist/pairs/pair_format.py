@@ -1,7 +1,8 @@
 """The record of a pair of patches: its features, how they are encoded, and how decoded.
 
 Feature names and types are the reference implementation's, plus `time` and `step`, so that either
-can read the other's files. Patches are (latitude, longitude, channel), of shape (H, W, C).
+can read the other's files; what its places mean, `atmodist.pairs.places` tells. Patches are
+(latitude, longitude, channel), of shape (H, W, C).
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from atmodist.pairs.places import is_of_reference, places
 from atmodist.records.example import (
     PATCH_DTYPE,
     Buffer,
@@ -118,12 +120,15 @@ def framed_pair_size(
 def decode_pair(payload: bytes) -> dict[str, Any]:
     """Returns the features of a pair, the patches as read-only (H, W, C) float32 arrays.
 
-    Records of the reference implementation lack `time` and `step`. Sizes are checked before use.
+    Records of the reference implementation lack `time` and `step`; their places are turned into
+    ours. Sizes are checked before use.
     """
     features = decode_example(payload, REFERENCE_FEATURES, "a pair of patches")
     shape = (features["H"], features["W"], features["C"])
     for name in ("patch1", "patch2"):
         features[name] = decode_patch(name, features[name], shape)
+    if is_of_reference(features):
+        features |= places(features, shape[:2])
     return features
 
 

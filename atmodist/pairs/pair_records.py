@@ -1,11 +1,13 @@
 """Records of pairs of patches: what they have in common, and how a folder of them is opened."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from atmodist.pairs.pair_format import PAIR_FEATURES, decode_pair
+from atmodist.pairs.places import is_of_reference
 from atmodist.records.record_set import BARE_SPLIT, SIDECAR, RecordSet, records_folder
 from atmodist.records.shard import Shard, positive
 
@@ -30,6 +32,30 @@ class PairRecords(RecordSet):
 
     max_label: int
     features: tuple[str, ...] = tuple(PAIR_FEATURES)
+
+    @property
+    def is_of_reference(self) -> bool:
+        """Whether the reference implementation wrote them; then they have no times."""
+        return is_of_reference(self.features)
+
+    def step_seconds(self, given: int | None = None) -> int | None:
+        """Length of a time step of the archive, that is of label 1; None if nobody knows.
+
+        Args:
+            given: What somebody says who may know; for records that do not say it themselves.
+
+        Raises:
+            ValueError: If they do say it, and it is another.
+        """
+        own = self.metadata.get("step_seconds")
+        if isinstance(own, bool) or not isinstance(own, int) or own <= 0:
+            return given
+        if given not in (None, own):
+            raise ValueError(
+                f"a time step of the records in {self.folder} is {own / 3600:g} h, not "
+                f"{given / 3600:g} h"
+            )
+        return own
 
     @classmethod
     def decode(cls, payload: bytes) -> dict[str, Any]:
@@ -61,6 +87,16 @@ class PairRecords(RecordSet):
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Both patches have one shape."""
         return {"patch1": self.shape, "patch2": self.shape}
+
+
+def step_seconds(step_hours: float) -> int:
+    """A time step in seconds; raises `ValueError` unless it is a positive, whole number of them."""
+    seconds = step_hours * 3600
+    if not (seconds > 0 and math.isfinite(seconds) and abs(seconds - round(seconds)) < 1e-6):
+        raise ValueError(
+            f"`step_hours` must be a positive number of hours, in whole seconds; got {step_hours}"
+        )
+    return round(seconds)
 
 
 def open_records(source: str | Path | Iterable[str | Path]) -> PairRecords:

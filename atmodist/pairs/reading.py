@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from atmodist.pairs.pair_format import PAIR_FEATURES
 from atmodist.pairs.pair_records import PairRecords
+from atmodist.pairs.places import PLACE, places
 from atmodist.records.reading import SHUFFLE_BUFFER, TF_DTYPES, read_batches
 
 
@@ -40,7 +41,8 @@ def read_pairs(
         max_label: Leaves out pairs with larger labels; None keeps all.
         drop_remainder: Whether to drop a last batch that is not full.
         extras: Names of scalar features to return as well, such as "lat_start" or "time". Batches
-            are then (patches, label, extras), the last a dictionary of (batch,) arrays.
+            are then (patches, label, extras), the last a dictionary of (batch,) arrays. Places are
+            degrees north and east, in records of the reference implementation too.
         shuffle_buffer: Records to draw from; the memory is this many times their size.
     """
     _check_extras(records, extras)
@@ -76,7 +78,8 @@ def _label_filter(records: PairRecords, max_label: int) -> Callable[[Any], Any] 
 
 
 def _parser(records: PairRecords, extras: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
-    names = {"patch1", "patch2", "label", "H", "W", "C", *extras}
+    converts = records.is_of_reference and not set(PLACE).isdisjoint(extras)
+    names = {"patch1", "patch2", "label", "H", "W", "C", *extras, *(PLACE if converts else ())}
     spec = {name: tf.io.FixedLenFeature([], TF_DTYPES[PAIR_FEATURES[name]]) for name in names}
     shape = (-1, 2, *records.shape)
 
@@ -100,6 +103,8 @@ def _parser(records: PairRecords, extras: Sequence[str]) -> Callable[[Any], tupl
         with tf.control_dependencies(complaints):
             label = tf.cast(label - 1, tf.int32)
             patches = tf.identity(patches)
+        if converts:
+            features |= places(features, records.patch_shape)
         if extras:
             return patches, label, {name: features[name] for name in extras}
         return patches, label

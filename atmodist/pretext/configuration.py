@@ -32,6 +32,7 @@ else:
 # What may change between a run and its continuation without changing what has been learnt so far.
 CONTINUABLE = (
     "records",
+    "normalization",  # which may not: see `check_same_normalization`
     "output",
     "epochs",
     "evaluate_every",
@@ -61,6 +62,9 @@ class _Subject:
     """What comes first in the help; settings of tasks follow."""
 
     records: Path = field(metadata={"help": "Folder of pair records, made by rplearn-data."})
+    normalization: str | None = None
+    """What the records were normalised with, where they do not say it: a normalization.json, or a
+    name (era5-ml120: records of the reference implementation)."""
     output: Path = Path("run")
     """Folder for checkpoints, logs and the trained network."""
     architecture: ArchitectureName = field(

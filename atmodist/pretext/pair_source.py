@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 from tqdm import tqdm
 
-from atmodist.fields.normalization import Normalization
+from atmodist.fields.normalization import NAMED, Normalization, normalization_of
 from atmodist.pairs.pair_records import SIDECAR, PairRecords, open_records
 from atmodist.pairs.reading import read_pairs
 from atmodist.pretext.augmentation import (
@@ -73,7 +73,7 @@ class RecordSource:
                 f"`max_label` is {config.max_label}, but the largest label of the records in "
                 f"{records.folder} is {records.max_label}."
             )
-        self.normalization = _normalization_of(records)
+        self.normalization = _normalization_of(records, config.normalization)
         self._transformations = self._chosen_transformations()
         described = records.folder / SIDECAR
         self._train, self._evaluation = config.train_split, config.evaluation_split
@@ -109,7 +109,8 @@ class RecordSource:
         if mirror and scheme is None and set(channels) & PSEUDO_SCALARS:
             tqdm.write(
                 f"note: {self._records.folder} has no normalization.json, so that the sign of "
-                "normalised fields cannot be changed; training goes on without mirroring."
+                "normalised fields cannot be changed; training goes on without mirroring. "
+                f"--normalization tells it: a file, or a name ({', '.join(NAMED)})."
             )
             mirror = False
         transformations: list[Callable[[Any], Any]] = []
@@ -168,25 +169,27 @@ def _require_splits(records: PairRecords, *splits: str) -> None:
             ) from None
 
 
-def _normalization_of(records: PairRecords) -> Normalization | None:
+def _normalization_of(records: PairRecords, named: str | None) -> Normalization | None:
     path = records.folder / "normalization.json"
-    if not path.is_file():
+    normalization = normalization_of(records.folder, named)
+    if normalization is None:
         if records.normalization is not None:
             raise ValueError(
                 f"{path} is missing, although the records were made with normalisation "
                 f"{records.normalization}; restore it."
             )
         return None
-    normalization = Normalization.load(path)
+    if not path.is_file():
+        path = Path(str(named))
     if records.normalization not in (None, normalization.identity):
         raise ValueError(
-            f"{path} is normalisation {normalization.identity}, but the records beside it were "
-            f"made with {records.normalization}; was it replaced?"
+            f"{path} is normalisation {normalization.identity}, but the records in "
+            f"{records.folder} were made with {records.normalization}; was it replaced?"
         )
     if _names(normalization.channels) != _names(records.channels):
         raise ValueError(
-            f"{path} is for channels {normalization.channels}, the records beside it hold "
-            f"{records.channels}."
+            f"{path} is for channels {normalization.channels}, the records in {records.folder} "
+            f"hold {records.channels}."
         )
     return normalization
 

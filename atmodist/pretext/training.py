@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from atmodist.files.keras_settings import settled_keras
 from atmodist.files.locking import locked
 from atmodist.pretext.configuration import TrainingConfig
 from atmodist.pretext.optimization import Optimization
@@ -34,6 +35,7 @@ from atmodist.training.run_log import RunLog
 __all__ = ["TrainingDivergedError", "TrainingRun", "train"]
 
 
+@settled_keras()
 def train(
     config: TrainingConfig, source: PairSource | None = None, task: Task | None = None
 ) -> TrainingResult:

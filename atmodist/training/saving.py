@@ -1,6 +1,5 @@
 """Networks on disk: one `.keras` file, whole or not there, that runs nothing when it is loaded."""
 
-import importlib
 import zipfile
 from pathlib import Path
 
@@ -9,9 +8,6 @@ import keras
 from atmodist.files.outputs import atomic_path
 
 SUFFIX = ".keras"
-# Modules with layers of our own, known to Keras once they are imported; by name, for they stand
-# above this one.
-LAYERS = ("atmodist.pretext.ordinal", "atmodist.metric.content_loss", "srgan.networks.layers")
 UNREADABLE = (KeyError, TypeError, ValueError, OSError, RecursionError, zipfile.BadZipFile)
 
 
@@ -38,8 +34,6 @@ def load_network(path: str | Path) -> keras.Model:
         raise FileNotFoundError(f"there is no network {path}; `rplearn-train` makes one")
     if path.suffix != SUFFIX or not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is no network saved by Keras (a {SUFFIX} file); was it cut?")
-    for module in LAYERS:
-        importlib.import_module(module)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except UNREADABLE as error:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 
 from atmodist.cli.common import command_parser, run_command
+from atmodist.files.keras_settings import settle_keras
 from atmodist.files.locking import locked
 from atmodist.files.quiet_tensorflow import load_tensorflow
 from dynamics.cases import CASES
@@ -57,6 +58,8 @@ def _load_backend() -> None:
         )
     if backend == "tensorflow":
         load_tensorflow()
+    else:
+        settle_keras()
 
 
 def _whole_steps(config: SimulateConfig) -> int:

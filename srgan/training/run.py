@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from atmodist.files.keras_settings import settled_keras
 from atmodist.files.locking import locked
 from atmodist.files.outputs import fingerprint, write_json, write_manifest
 from atmodist.training import checkpoints
@@ -83,6 +84,7 @@ class GeneratorTrainingResult:
         return text + f"put the {NORMALIZATION} of the records into {self.output} for phire-infer"
 
 
+@settled_keras()
 def train(
     config: GeneratorTrainingConfig, patches: PatchSet | None = None
 ) -> GeneratorTrainingResult:

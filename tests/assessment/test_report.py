@@ -24,7 +24,7 @@ def entry_of(answers):
 
 def summary_of(entry, **options):
     config = PretextEvaluationConfig(run=Path("run"), **options)
-    metrics = {"checkpoints": {"3": entry}}
+    metrics = {"checkpoints": {"3": entry}, "step_seconds": 10_800, "normalized": True}
     return (
         PretextResults(config, 3, metrics=metrics, notes=entry_notes(entry)).summary().splitlines()
     )
@@ -51,6 +51,14 @@ def test_many_base_times_give_intervals_and_no_notes():
     )
     assert lines[-1].endswith("run/evaluation/ (metrics.json). Next: atmodist calibrate run")
     assert "--archive" not in "\n".join(lines)
+
+
+def test_the_next_command_asks_for_what_is_not_known():
+    metrics = {"checkpoints": {"3": entry_of(calibrated_answers(200))}, "step_seconds": None}
+    config = PretextEvaluationConfig(run=Path("run"))
+    results = PretextResults(config, 3, metrics={**metrics, "normalized": False})
+    asked = "atmodist calibrate run --step_hours HOURS --normalization FILE_OR_NAME"
+    assert results.summary().endswith(f"Next: {asked}")
 
 
 @pytest.mark.parametrize(("sign", "text"), [(1.0, "T <= 0.02"), (-1.0, "T >= 50")])

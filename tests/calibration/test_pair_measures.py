@@ -43,13 +43,12 @@ def measured(tmp_path, **options):
     return measure_pairs(pooled, open_records(tmp_path / "records"), normalization(), **options)
 
 
-def test_pairs_of_records_are_measured_in_order(tmp_path, monkeypatch):
-    from atmodist.calibration import pair_measures
+def test_pairs_of_records_are_measured_in_order(tmp_path):
     from tests.pretext.sources import decorrelating_pairs
 
-    monkeypatch.setattr(pair_measures, "_checked_step", lambda records: 10_800)
     pixel = ("l1", "l2", "l2_normalized", "psnr", "ssim")
-    result = measured(tmp_path, pixel=pixel, batch_size=5, area_weighted=False)
+    options = {"batch_size": 5, "area_weighted": False, "step_seconds": 10_800}
+    result = measured(tmp_path, pixel=pixel, **options)
     pairs, label = decorrelating_pairs(16)
     assert len(result) == 16
     assert_allclose(result.label, label + 1)
@@ -60,7 +59,7 @@ def test_pairs_of_records_are_measured_in_order(tmp_path, monkeypatch):
     # fields are made of blocks of 4 x 4 equal points, so that pooling loses nothing
     assert_allclose(result.content["stage1"], result.pixel["l2_normalized"], rtol=1e-5)
     assert set(result.pixel) == set(pixel)
-    few = measured(tmp_path / "again", max_pairs=7, batch_size=5, area_weighted=False)
+    few = measured(tmp_path / "again", max_pairs=7, **options)
     assert_allclose(few.content["stage1"], result.content["stage1"][:7])
 
 
@@ -69,15 +68,13 @@ def test_records_without_a_time_step_are_refused(tmp_path):
         measured(tmp_path)
 
 
-def test_records_of_another_normalisation_are_refused(tmp_path, monkeypatch):
-    from atmodist.calibration import pair_measures
+def test_records_of_another_normalisation_are_refused(tmp_path):
     from atmodist.pairs.pair_records import open_records
 
-    monkeypatch.setattr(pair_measures, "_checked_step", lambda records: 10_800)
     write_records(tmp_path / "records")
     other = normalization(mean=(1.0, 2.0))
     with pytest.raises(ValueError, match="the encoder was trained with"):
-        measure_pairs(pooled, open_records(tmp_path / "records"), other)
+        measure_pairs(pooled, open_records(tmp_path / "records"), other, step_seconds=10_800)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from tests.pretext.sources import MICRO, normalization
 @pytest.fixture
 def run(tmp_path):
     """A calibrated run whose records say which grid they are from."""
+    from atmodist.fields.described_grid import described_grid
     from atmodist.metric.calibration import Calibration, StageCalibration
     from atmodist.metric.lag_curve import LagCurve
     from atmodist.pretext.networks import residual_encoder
@@ -22,7 +23,7 @@ def run(tmp_path):
     write_records(tmp_path / "records")
     (sidecar,) = (tmp_path / "records").rglob("records.json")
     content = read_json(sidecar)
-    content["metadata"]["grid"] = str(make_grid("regular", 181))
+    content["metadata"]["grid"] = described_grid(make_grid("regular", 181))
     write_json(sidecar, content)
     run = tmp_path / "run"
     run.mkdir()

@@ -363,3 +363,37 @@ def test_regional_coordinates_survive_exactly(tmp_path):
         assert_allclose(archive.grid.latitude, grid.latitude, rtol=0)
         assert_allclose(archive.grid.longitude, grid.longitude, rtol=0)
         assert archive.grid.kind == "regional"
+
+
+@pytest.mark.parametrize(
+    ("value", "attributes"),
+    [
+        (9.969209968386869e36, {}),
+        (-9999.0, {"_FillValue": np.float32(-9999)}),
+        (-9999.0, {"missing_value": -9999.0}),
+        (5.0, {"valid_max": 4.0}),
+    ],
+)
+def test_what_a_bare_file_marks_is_missing(tmp_path, value, attributes):
+    fields = np.zeros((2, 3, 4, 8), np.float32)
+    fields[1, 2, 3, 4] = value
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"] = fields
+        file["data"].attrs.update(attributes)
+    with Archive(tmp_path / "a.h5") as archive:
+        assert not np.isnan(archive.read(1)).any()
+        assert np.argwhere(np.isnan(archive.read(2))).tolist() == [[1, 3, 4]]
+        with pytest.raises(ValueError, match=r"1 of 32 values of vorticity at step 2 are missing"):
+            archive.validate()
+
+
+def test_marks_that_nobody_declared_are_found_by_their_size(tmp_path):
+    fields = np.zeros((2, 1, 4, 8), np.float32)
+    fields[0, 0, 0, 0] = -1e20
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"] = fields
+    with (
+        Archive(tmp_path / "a.h5") as archive,
+        pytest.raises(ValueError, match=r"1 of 32 values of divergence .* or beyond 1e\+15"),
+    ):
+        archive.validate()

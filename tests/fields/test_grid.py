@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.polynomial import Legendre
 from numpy.testing import assert_allclose
 
-from atmodist.fields.grid import Grid, gauss_latitudes, make_grid
+from atmodist.fields.grid import Grid, gaps, gauss_latitudes, make_grid, require_contiguous
 
 GLOBAL = ["regular", "cell-centred", "driscoll-healy", "gauss"]
 
@@ -247,3 +247,30 @@ def test_impossible_grids_are_refused(kind, rows, message):
 def test_a_region_has_no_truncation():
     with pytest.raises(ValueError, match="a regional grid has no spherical-harmonic truncation"):
         _ = regional_grid().max_truncation
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.arange(10.0), []),
+        (np.arange(10.0)[::-1], []),
+        (np.delete(np.arange(0, 360, 10.0), [13, 14, 15, 16]), [12]),  # as across 80 degrees
+        (np.delete(np.arange(10.0), 4), [3]),  # a single one is missing
+        (np.array([0, 10, 20, 100, 180, 190, 200.0]), [2, 3]),  # two gaps of the same size
+        (np.array([0, 40, 50, 60.0]), [0]),
+        (np.array([90, 88, 84, 80, 76.0]), []),  # half a row at the pole
+        (np.array([90, 89.75, 88, 86, 84, 82, 80.25, 80]), []),
+        (np.cumsum(1.08 ** np.arange(40)), []),  # stretched
+        (np.array([0, 1, 2, 4, 6, 8.0]), []),  # a finer grid within a coarse one
+        (np.array([0.0, 80.0]), []),
+    ],
+)
+def test_gaps_are_found_where_points_are_missing_and_nowhere_else(values, expected):
+    assert gaps(values).tolist() == expected
+
+
+def test_gaps_are_named_with_what_to_do():
+    rows = np.delete(np.arange(60, 0, -5.0), [4, 5, 6])
+    with pytest.raises(ValueError, match=r"latitudes leave a gap from 45N to 25N, .* crop"):
+        require_contiguous(Grid(rows, np.arange(10.0)), "crop")
+    require_contiguous(make_grid("gauss", 64))

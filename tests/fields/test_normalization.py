@@ -289,3 +289,19 @@ def test_numbers_cannot_be_changed_afterwards():
 def test_needs_no_tensorflow():
     code = "import sys, atmodist.fields.normalization; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_constants_of_the_reference_implementation_are_known_by_name(tmp_path, monkeypatch):
+    found = Normalization.load("era5-ml120")
+    assert found.channels == ("divergence", "vorticity")
+    assert found.alpha == 0.2
+    # Both steps by hand, for a vorticity of 1e-4 s⁻¹ and a divergence of -3e-5 s⁻¹.
+    z = [(-3e-5 - 1.946e-8) / 2.857e-5, (1e-4 - 2.055e-7) / 5.082e-5]
+    y = [-np.log1p(-0.2 * z[0]), np.log1p(0.2 * z[1])]
+    expected = [(y[0] - 8.82e-4) / 0.15795, (y[1] - 3.25e-4) / 0.16044]
+    assert_allclose(found(np.array([-3e-5, 1e-4])), expected, rtol=1e-12)
+    monkeypatch.chdir(tmp_path)
+    make().save("era5-ml120")
+    assert Normalization.load("era5-ml120").identity == make().identity  # a file wins
+    with pytest.raises(FileNotFoundError, match="known by name: era5-ml120"):
+        Normalization.load("era5")

@@ -9,11 +9,12 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
+from atmodist.fields.cf.levels import Level
 from atmodist.fields.grid import Grid, make_grid
 from atmodist.fields.orientation import Orientation, canonical_longitude
 from atmodist.files.errors import BrokenFileError, UnsupportedFileError
 from atmodist.ingestion import sources
-from atmodist.ingestion.recognition import Level, Selection, check_units, level_from_name
+from atmodist.ingestion.recognition import Selection, check_units, level_from_name
 from atmodist.ingestion.sources import FieldReader, find_files, scan_file
 from tests.ingestion.made_files import (
     GRID,
@@ -210,10 +211,18 @@ def test_preliminary_and_final_experiment_versions_complement_each_other(tmp_pat
     assert_holds_rotation(write_netcdf(tmp_path / "a.nc", both))
 
 
-def test_members_of_an_ensemble_are_refused(tmp_path):
-    content = dataset([0]).expand_dims(number=[0, 1])
+def test_members_of_an_ensemble_are_told_apart(tmp_path):
+    content = dataset([0]).expand_dims(number=[3, 4])
     path = write_netcdf(tmp_path / "a.nc", content)
-    with pytest.raises(UnsupportedFileError, match=r"2 entries along 'number'.*choose one before"):
+    assert [(s.name, s.member) for s in scan(path).series] == [
+        ("u", 3), ("u", 4), ("v", 3), ("v", 4),
+    ]  # fmt: skip
+    assert_holds_rotation(path, steps=[0], member=4)
+
+
+def test_an_axis_that_is_not_known_is_refused(tmp_path):
+    path = write_netcdf(tmp_path / "a.nc", dataset([0]).expand_dims(band=[3, 4]))
+    with pytest.raises(UnsupportedFileError, match=r"2 entries along 'band'.*choose one before"):
         scan(path)
 
 

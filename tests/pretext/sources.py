@@ -142,11 +142,17 @@ def write_records(folder, num_train=48, num_evaluation=16, *, seed=0, wrong_labe
     return folder
 
 
-def write_as_reference(path, count):
-    """Writes a file as the reference implementation does: ZLIB, no `time`, no `step`."""
+def write_as_reference(path, count, row=50, column=0):
+    """Writes a file as the reference implementation does: ZLIB, no `time`, no `step`.
+
+    Places are colatitudes, and ends one past the last; patches of 32 x 32 of 180 x 360 points.
+    """
+    place = {"lat_start": row, "lat_end": row + 32, "long_start": column, "long_end": column + 32}
     with tf.io.TFRecordWriter(str(path), "ZLIB") as writer:
         for frame in framed_pairs(count):
             example = tf.train.Example.FromString(frame[12:-4])
             for name in ("time", "step"):
                 del example.features.feature[name]
+            for name, value in place.items():
+                example.features.feature[name].float_list.value[:] = [float(value)]
             writer.write(example.SerializeToString())

@@ -114,7 +114,7 @@ def test_the_normalisation_of_other_records_is_refused(tmp_path):
 
 def test_a_normalisation_for_other_channels_is_refused(tmp_path):
     folder = write_records(tmp_path, channels=("vorticity", "divergence"))
-    with pytest.raises(ValueError, match=r"is for channels .* the records beside it hold"):
+    with pytest.raises(ValueError, match=r"is for channels .* the records in .* hold"):
         source(folder)
 
 

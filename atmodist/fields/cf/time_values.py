@@ -109,7 +109,9 @@ def decode_durations(name: object, variable: "xr.Variable") -> np.ndarray:
         flat = [one.total_seconds() for one in values.ravel()]
         return np.rint(np.reshape(flat, values.shape)).astype(np.int64)
     units = str(variable.attrs.get("units", ""))
-    factor = duration_factor(units)
+    factor = duration_factor(units or ("hours" if "hour" in str(name).lower() else ""))
+    if factor is None and not units and not np.any(values):
+        factor = 1.0  # no lead in any unit
     if factor is None:
         raise ValueError(f"{name} has the unknown units {units!r}; hours, for instance, are known")
     exact = np.asarray(values, np.float64) * factor
@@ -153,38 +155,49 @@ def _decoded(variable: "xr.Variable", units: str, calendar: str) -> tuple[np.nda
     if np.issubdtype(values.dtype, np.integer) and factor >= 1:
         return values.astype(np.int64) * int(factor) + start, calendar
     exact = values.astype(np.float64) * factor + start
-    resolution = np.spacing(np.abs(values).astype(np.float32)).astype(np.float64) * factor
-    fits = bool(np.array_equal(values, values.astype(np.float32)))
-    return _rounded(exact, resolution, values.dtype.itemsize < 8, fits), calendar
+    if values.dtype.itemsize < 8:
+        resolution = np.spacing(np.abs(values).astype(np.float32)).astype(np.float64) * factor
+        return _rounded(exact, resolution, must_be_regular=True), calendar
+    return _rounded(exact, _written_resolution(values, factor), must_be_regular=False), calendar
 
 
-def _rounded(
-    exact: np.ndarray, resolution: np.ndarray, is_single: bool, fits_single: bool
-) -> np.ndarray:
+def _written_resolution(values: np.ndarray, factor: float) -> np.ndarray:
+    """Seconds to which numbers may have been rounded once, before they were doubles.
+
+    They were in single precision if they still are numbers of it, or written with few decimals,
+    such as 0.042 d for an hour.
+    """
+    if np.array_equal(values, values.astype(np.float32)):
+        return np.spacing(np.abs(values).astype(np.float32)).astype(np.float64) * factor
+    for decimals in range(1, 5):
+        if np.abs(values - np.round(values, decimals)).max(initial=0.0) < 1e-9:
+            return np.full(values.shape, factor * 10.0**-decimals)
+    return np.zeros(values.shape)
+
+
+def _rounded(exact: np.ndarray, resolution: np.ndarray, *, must_be_regular: bool) -> np.ndarray:
     """Whole seconds that were meant.
 
     Args:
         exact: Seconds as the numbers say.
-        resolution: Of these numbers in single precision, in seconds.
-        is_single: Whether they are in single precision.
-        fits_single: Whether they may have been, before they were written in double precision.
+        resolution: Seconds to which these may have been rounded.
+        must_be_regular: Whether that is certain, so that irregular times cannot be told.
     """
     coarse = resolution.max(initial=0.0)
     whole = np.rint(_to_minutes(exact)).astype(np.int64)
     if coarse <= 1.0:
         return whole
     steps = np.diff(np.unique(whole))
-    if not is_single and (not fits_single or len(steps) < 2 or steps.max() - steps.min() <= 1):
+    is_regular = len(steps) < 2 or steps.max() - steps.min() <= 1
+    if is_regular and not must_be_regular:
         return whole
     regular = _regular(exact, 0.5 * resolution + 0.5)
-    if regular is None and not is_single:
-        return whole
-    if regular is None:
+    if regular is None and must_be_regular:
         raise ValueError(
             f"they are single-precision numbers, known to {coarse:.0f} s only, and belong to no "
             "regular times; write them in double precision"
         )
-    return regular
+    return whole if regular is None else regular
 
 
 def _regular(exact: np.ndarray, tolerance: np.ndarray) -> np.ndarray | None:
@@ -246,6 +259,7 @@ def _iso(written: str) -> str:
     """A time as `TimeAxis.parse` reads it: 2020-01-01_06:00:00 and 2020010106 too."""
     written = written.strip().replace("_", "T")
     written = re.sub(r"(?<=\d)(\.\d*)?\s*(\+00:?00|utc|gmt)?$", "", written, flags=re.IGNORECASE)
+    written = re.sub(r"^(\d{4})[ /](\d\d)[ /](\d\d)(?!\d)", r"\1-\2-\3", written)
     if match := _COMPACT.fullmatch(written):
         year, month, day, hour, minute, second = match.groups()
         return f"{year}-{month}-{day}T{hour or '00'}:{minute or '00'}:{second or '00'}"

@@ -128,14 +128,25 @@ def valid_times(
         standard = standard_name(variable.attrs)
         return _Decoded(str(name), seconds.reshape(shape), kept, standard)
 
-    if "bare" in told and time_units is not None:
-        told.setdefault("time", []).extend(told["bare"])
-    elif "bare" in told and not {"valid", "time", "start"} & told.keys():
+    for name in told.pop("bare", ()):
+        counted = duration_factor(text(variables[name].attrs, "units")) is not None
+        told.setdefault(
+            "time" if time_units else "lead" if counted and "start" in told else "bare", []
+        ).append(name)
+    if "bare" in told and not {"valid", "time"} & told.keys():
         name = max(told["bare"], key=lambda n: _merit(n, variables[n]))
         bare = variables[name]
         kept = tuple(d for d, n in zip(bare.dims, bare.shape, strict=True) if n > 1)
         return ValidTimes(np.arange(bare.size), kept, NO_CALENDAR, notes=(undated(name, bare),))
-    valid, time, start, lead = best("valid"), best("time"), best("start"), best("lead")
+    valid, time = best("valid"), best("time")
+    try:
+        lead = best("lead")
+    except ValueError:
+        if valid is None:
+            raise
+        lead = None  # nothing depends on it
+    is_alone = time is None and valid is None
+    start = best("start") if is_alone or lead is not None else None
     calendar = "standard" if not calendars else sorted(calendars)[0]
     if len(calendars) > 1:
         raise ValueError(f"times are in several calendars: {', '.join(sorted(calendars))}")
@@ -202,9 +213,12 @@ def _is_time(named: str, variable: "xr.Variable", standard: str, units: str) -> 
 def _is_lead(named: str, variable: "xr.Variable", standard: str, units: str) -> bool:
     if " since " in units or standard in ("time", "forecast_reference_time"):
         return False
-    if variable.dtype.kind == "m" or standard == "forecast_period":
+    if standard == "forecast_period":
         return True
-    return named in _LEADS and (is_number(variable) or variable.dtype.kind == "O")
+    is_duration = variable.dtype.kind in "mO"
+    own_axis = is_duration and variable.dims == (named,)
+    known = named in _LEADS or (is_duration and named in _TIMES) or own_axis
+    return known and (is_number(variable) or is_duration) and not is_datelike(variable)
 
 
 def _merit(name: Hashable, variable: "xr.Variable") -> tuple[bool, int, bool]:
@@ -242,12 +256,9 @@ def _as_valid(
     if lead is None:
         return ValidTimes(time.seconds, time.dims, calendar, notes=notes)
     beside = [dim for dim in lead.dims if dim not in time.dims]
-    leads = None
-    if not beside:
-        leads = np.broadcast_to(lead.along(time.dims), time.seconds.shape)
-    return ValidTimes(
-        time.seconds, time.dims, calendar, leads, beside[0] if beside else None, notes
-    )
+    dims = (*time.dims, *beside)
+    seconds, leads = np.broadcast_arrays(time.along(dims), lead.along(dims))
+    return ValidTimes(seconds, dims, calendar, leads, beside[0] if beside else None, notes)
 
 
 def _added(

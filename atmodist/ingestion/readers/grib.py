@@ -10,24 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from atmodist.fields.cf.levels import Level
 from atmodist.fields.grid import gauss_latitudes
 from atmodist.fields.orientation import Orientation
 from atmodist.files.errors import BrokenFileError, UnsupportedFileError
-from atmodist.files.file_kinds import file_kind
+from atmodist.files.file_kinds import file_kind, find_grib
 from atmodist.ingestion.file_format import FileFormat, FileReader
 from atmodist.ingestion.grib_sections import check_message, check_messages
-from atmodist.ingestion.recognition import (
-    Contents,
-    Level,
-    Selection,
-    Series,
-    check_units,
-    level_from_name,
-)
+from atmodist.ingestion.recognition import Contents, Selection, Series, check_units, level_from_name
 
 _LEVELS = {  # GRIB's typeOfLevel -> our unit and factor
     "isobaricInhPa": ("hPa", 1.0),
@@ -42,6 +36,9 @@ _KINDS = {
     "(cdo setgridtype,regular)",
     "reduced_ll": "reduced grids are not supported yet; interpolate to a regular one",
 }
+_MADE = {"an": "analysis", "fc": "forecast", "4v": "analysis"} | dict.fromkeys(
+    ("cf", "pf"), "forecast"
+)
 _MISSING = 9.999e33
 _LARGEST_GAUSS_NUMBER = 8000  # rows between a pole and the equator; a kilometre apart
 # What comes of numbers in damaged headers, here and in eccodes.
@@ -119,8 +116,19 @@ class GribReader(FileReader):
         return self._orientations[section].apply(field)
 
 
+class _Key(NamedTuple):
+    """What fields of one series have in common."""
+
+    variable: str
+    name: str
+    level: Level
+    grid: int
+    member: int | None
+    kind: str
+
+
 def _scan(path: str, selection: Selection) -> Contents:
-    found: dict[tuple[str, str, Level, int], list[tuple[int, int, int]]] = {}
+    found: dict[_Key, list[tuple[int, int, int, int]]] = {}
     grids: dict[str, int] = {}
     orientations: list[Orientation] = []
     others, notes = set(), []
@@ -128,9 +136,18 @@ def _scan(path: str, selection: Selection) -> Contents:
         name = str(message["shortName"])
         standard_name = str(message.get("cfName", ""))
         variable = selection.variable(name, standard_name, str(message["paramId"]))
-        level = _level(message, name)
-        if variable is None or not selection.accepts(level):
-            others.add(name if variable is None else f"{name} at {level}")
+        if variable is None:
+            others.add(name)
+            continue
+        level, member = _level(message, name), _member(message)
+        valid, lead = _valid_seconds(message, path), _lead_seconds(message, path)
+        if not (
+            selection.accepts(level)
+            and selection.accepts_member(member)
+            and selection.accepted_leads(np.array(lead))
+        ):
+            of = "" if member is None else f" of member {member}"
+            others.add(f"{name} at {level}{of}, {lead / 3600:g} h ahead")
             continue
         kind = str(message["gridType"])
         if kind not in ("regular_ll", "regular_gg"):
@@ -145,15 +162,28 @@ def _scan(path: str, selection: Selection) -> Contents:
             _require_all_points(message, path, name)
             grids[grid] = len(orientations)
             orientations.append(_orientation(message))
-        key = (variable, name, level, grids[grid])
-        found.setdefault(key, []).append((_valid_seconds(message, path), *place))
+        made = _MADE.get(str(message.get("dataType", "")), "")
+        key = _Key(variable, name, level, grids[grid], member, made)
+        found.setdefault(key, []).append((valid, lead, *place))
     series = []
-    for (variable, name, level, grid_index), entries in found.items():
-        table = np.array(entries, np.int64)
-        turn = orientations[grid_index]
-        times, places = table[:, 0], table[:, 1:]
-        series.append(Series(variable, name, level, turn.grid, turn.flipped, times, places))
+    for key, entries in found.items():
+        table, turn = np.array(entries, np.int64), orientations[key.grid]
+        series.append(
+            Series(
+                key.variable, key.name, key.level, turn.grid, turn.flipped, table[:, 0],
+                table[:, 2:], key.member, table[:, 1], key.kind,
+            )
+        )  # fmt: skip
     return Contents(path, "standard", tuple(series), tuple(sorted(others)), tuple(set(notes)))
+
+
+def _member(message: "_Message") -> int | None:
+    """Number within an ensemble; None where a field belongs to none."""
+    number = message.get("perturbationNumber")
+    of_ensemble = message.get("numberOfForecastsInEnsemble", 0)
+    if number is None or not (of_ensemble or number or message.get("dataType") in ("cf", "pf")):
+        return None
+    return int(number)
 
 
 class _Message:
@@ -176,6 +206,7 @@ def _messages(path: str) -> Iterator[tuple[_Message, tuple[int, int]]]:
     """Yields headers, each with its offset and its number among the fields of one message."""
     eccodes = import_eccodes()
     with _opened(path) as file:
+        file.seek(find_grib(path) or 0)  # eccodes would take the word GRIB of a text for a message
         last, number = -1, 0
         while True:
             handle = eccodes.codes_grib_new_from_file(file, headers_only=True)
@@ -227,12 +258,21 @@ def _level(message: _Message, name: str) -> Level:
 
 
 def _valid_seconds(message: _Message, path: str) -> int:
-    date, time = int(message["validityDate"]), int(message["validityTime"])
+    return _seconds(message, "validity", path)
+
+
+def _lead_seconds(message: _Message, path: str) -> int:
+    """Seconds from the start of the forecast, none for an analysis."""
+    return _valid_seconds(message, path) - _seconds(message, "data", path)
+
+
+def _seconds(message: _Message, which: str, path: str) -> int:
+    date, time = int(message[f"{which}Date"]), int(message[f"{which}Time"])
     day = (date // 10000, date // 100 % 100, date % 100)
     try:
         return calendar.timegm((*day, time // 100, time % 100, 0))
     except ValueError:
-        raise BrokenFileError(f"{path} has the impossible valid date {date}") from None
+        raise BrokenFileError(f"{path} has the impossible {which} date {date}") from None
 
 
 def _require_all_points(message: _Message, path: str, name: str) -> None:

@@ -1,29 +1,31 @@
 """Finding and reading fields in NetCDF files and Zarr stores, as xarray shows them.
 
-Axes may have any name and order (`axes`); packed integers and fill values are undone by xarray.
+Axes may have any name and order (`fields.cf`); packed integers are undone by xarray, what marks
+missing values by `fields.cf.invalid_values`.
 Values are read in blocks of steps that follow the chunks they are stored in, so that no chunk is
 decompressed once per step.
 """
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atmodist.fields.cf.axes import FieldAxes, field_axes
+from atmodist.fields.cf.describe import some, standard_name, variables_of
+from atmodist.fields.cf.horizontal import horizontal_axes
+from atmodist.fields.cf.invalid_values import InvalidValues, invalid_values
+from atmodist.fields.cf.levels import Level, vertical_levels
 from atmodist.fields.opening import LIBRARY_FAULTS, open_dataset, reporting
 from atmodist.fields.orientation import Orientation
+from atmodist.fields.time_axis import NO_CALENDAR
 from atmodist.fields.zarr_store import is_zarr, require_chunks
 from atmodist.files.errors import UnsupportedFileError
 from atmodist.files.file_kinds import file_kind
-from atmodist.ingestion.axes import (
-    LEVEL_NAMES,
-    horizontal_axes,
-    valid_times,
-    vertical_levels,
-)
 from atmodist.ingestion.file_format import FileFormat, FileReader
-from atmodist.ingestion.recognition import Contents, Selection, Series, check_units, some
+from atmodist.ingestion.recognition import Contents, Selection, Series, check_units, level_from_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,21 +46,23 @@ def scan_dataset(path: str, selection: Selection) -> Contents:
     with reporting(path), open_dataset(path) as dataset:
         series, others, notes, calendars = [], [], [], set()
         for name, array in dataset.data_vars.items():
-            standard_name = str(array.attrs.get("standard_name", ""))
-            variable = selection.variable(str(name), standard_name)
+            variable = selection.variable(str(name), standard_name(array.attrs))
             if variable is None or array.ndim < 2:
                 others.append(str(name))
                 continue
+            if why := selection.contradiction(variable, array.attrs):
+                others.append(f"{name} ({why})")
+                continue
             note = check_units(variable, array.attrs.get("units"), f"{path}: {name}")
             notes += [note] if note else []
-            found, calendar = _scan_variable(path, dataset, str(name), variable, selection)
-            series += found
-            calendars |= {calendar} if calendar else set()
-            if found:
+            found = _scan_variable(path, dataset, str(name), variable, selection)
+            series += found.series
+            calendars |= {found.calendar} if found.calendar else set()
+            notes += [note for note in found.notes if note not in notes]
+            others += found.others
+            if found.series:
                 require_chunks(path, str(name), array)
-                _read_last(path, dataset, found[-1])
-            else:
-                others.append(f"{name} at other levels")
+                _read_last(path, dataset, found.series[-1])
     if len(calendars) > 1:
         raise UnsupportedFileError(f"{path}: times are in several calendars: {some(calendars)}")
     calendar = calendars.pop() if calendars else "standard"
@@ -72,6 +76,7 @@ class DatasetReader(FileReader):
         self._path = path
         self._dataset = open_dataset(path)
         self._blocks: dict[tuple[Any, ...], np.ndarray] = {}
+        self._layouts: dict[str, _Layout] = {}
 
     def read(self, name: str, place: tuple[int, ...]) -> np.ndarray:
         """Reads one field.
@@ -83,11 +88,11 @@ class DatasetReader(FileReader):
         Returns:
             (latitude, longitude), north to south, missing values as NaN.
         """
-        array = self._dataset[name]
-        rows, columns = horizontal_axes(self._path, self._dataset, array)
         with reporting(self._path, LIBRARY_FAULTS):
-            orientation = Orientation(self._dataset[rows].values, self._dataset[columns].values)
-            return orientation.apply(self._field(array, rows, columns, place))
+            if name not in self._layouts:
+                self._layouts[name] = _layout(self._dataset, name)
+            layout = self._layouts[name]
+            return layout.orientation.apply(self._field(layout, place))
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
@@ -103,16 +108,14 @@ class DatasetReader(FileReader):
         self.release()
         self._dataset.close()
 
-    def _field(
-        self, array: "xr.DataArray", rows: Hashable, columns: Hashable, place: tuple[int, ...]
-    ) -> np.ndarray:
-        outer = [dim for dim in array.dims if dim not in (rows, columns)]
-        indexers: dict[Hashable, Any] = dict(zip(outer, place, strict=True))
-        inner = [dim for dim in outer if str(dim).lower() not in LEVEL_NAMES]
+    def _field(self, layout: "_Layout", place: tuple[int, ...]) -> np.ndarray:
+        array = layout.array
+        indexers: dict[Hashable, Any] = dict(zip(layout.outer, place, strict=True))
+        inner = [dim for dim in layout.outer if dim != layout.level_dim]
         long = max(inner, key=lambda dim: array.sizes[dim], default=None)
         step, within = 0, 0
         if long is not None and indexers[long] != MERGED:
-            length = _block_length(array, long, rows, columns)
+            length = _block_length(array, long, *layout.core)
             step, within = divmod(indexers[long], length)
             indexers[long] = slice(step * length, (step + 1) * length)
         key = (array.name, *(str(value) for value in indexers.values()))
@@ -121,55 +124,142 @@ class DatasetReader(FileReader):
                 del self._blocks[old]
             merged = [dim for dim, index in indexers.items() if index == MERGED]
             part = array.isel({d: i for d, i in indexers.items() if d not in merged})
-            for dim in merged:
-                whole = part.isel({dim: 0})
-                for index in range(1, array.sizes[dim]):
-                    whole = whole.fillna(part.isel({dim: index}))
-                part = whole
-            self._blocks[key] = part.transpose(..., rows, columns).values
+            self._blocks[key] = _merged(part, merged, layout)
         block = self._blocks[key]
         return block[within] if block.ndim == 3 else block
 
 
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """How a variable lies in a file: its axes of latitude and longitude, and all others."""
+
+    array: "xr.DataArray"
+    core: tuple[Hashable, Hashable]
+    outer: tuple[Hashable, ...]
+    level_dim: Hashable | None
+    orientation: Orientation
+    invalid: InvalidValues
+
+
+def _layout(dataset: "xr.Dataset", name: str) -> _Layout:
+    array = dataset[name]
+    variables = {**variables_of(dataset), **variables_of(array)}
+    rows, columns = horizontal_axes(variables, array.dims, name)
+    outer = tuple(dim for dim in array.dims if dim not in (rows.dim, columns.dim))
+    return _Layout(
+        array,
+        (rows.dim, columns.dim),
+        outer,
+        vertical_levels(variables, outer)[0],
+        Orientation(rows.degrees, columns.degrees),
+        invalid_values(array.attrs, array.encoding, array.dtype),
+    )
+
+
+def _merged(part: "xr.DataArray", merged: list[Hashable], layout: _Layout) -> np.ndarray:
+    """Values (..., latitude, longitude), those missing at one entry of an axis from the next."""
+    if not merged:
+        return layout.invalid.apply(part.transpose(..., *layout.core).values)
+    whole: np.ndarray | None = None
+    for index in range(part.sizes[merged[0]]):
+        values = _merged(part.isel({merged[0]: index}), merged[1:], layout)
+        whole = values if whole is None else np.where(np.isnan(whole), values, whole)
+    assert whole is not None  # noqa: S101  an axis has entries
+    return whole
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Fields of one variable."""
+
+    series: list[Series]
+    calendar: str
+    notes: tuple[str, ...]
+    others: list[str]
+
+
 def _scan_variable(
     path: str, dataset: "xr.Dataset", name: str, variable: str, selection: Selection
-) -> tuple[list[Series], str]:
+) -> _Found:
     array = dataset[name]
-    rows, columns = horizontal_axes(path, dataset, array)
     try:
-        orientation = Orientation(dataset[rows].values, dataset[columns].values)
+        axes = field_axes(dataset, array, time_units=selection.time_units)
+        orientation = Orientation(axes.latitude.degrees, axes.longitude.degrees)
         grid = orientation.grid
     except ValueError as error:
         raise UnsupportedFileError(f"{path}: {error}") from None
-    outer = [dim for dim in array.dims if dim not in (rows, columns)]
-    seconds, dims, calendar = valid_times(path, dataset, array, outer, selection)
-    level_dim, levels = vertical_levels(dataset, array, [d for d in outer if d not in dims])
-    fixed: dict[Hashable, int] = {}
-    for dim in outer:
-        if dim in dims or dim == level_dim:
-            continue
-        fixed[dim] = 0
-        if array.sizes[dim] > 1:
-            if str(dim).lower() not in _COMPLEMENTARY:
-                raise UnsupportedFileError(
-                    f"{path}: {name} has {array.sizes[dim]} entries along {dim!r}, which is not "
-                    "time, level, latitude or longitude; choose one before (ncks -d, cdo)"
-                )
-            fixed[dim] = MERGED
+    seconds, dims, calendar = _times(path, axes, array, selection)
+    outer = [dim for dim in array.dims if dim not in (axes.latitude.dim, axes.longitude.dim)]
+    fixed = {dim: 0 for dim in outer if dim not in dims}
+    for dim in axes.others:
+        if str(dim).lower() not in _COMPLEMENTARY:
+            raise UnsupportedFileError(
+                f"{path}: {name} has {array.sizes[dim]} entries along {dim!r}, which is not time, "
+                "level, member, latitude or longitude; choose one before (ncks -d, cdo)"
+            )
+        fixed[dim] = MERGED
+    leads = None if axes.times is None or axes.times.leads is None else axes.times.leads.ravel()
+    kept = _wanted_leads(leads, seconds.size, selection)
+    positions = np.indices(seconds.shape).reshape(seconds.ndim, seconds.size)
+    levels = axes.levels or (level_from_name(name),)
+    members = axes.members or (None,)
     series = []
-    for index, level in enumerate(levels):
-        if not selection.accepts(level):
+    for number, member in enumerate(members):
+        if not selection.accepts_member(member):
             continue
-        places = np.empty((seconds.size, len(outer)), np.int64)
-        positions = np.indices(seconds.shape).reshape(seconds.ndim, seconds.size)
-        for axis, dim in enumerate(outer):
-            if dim in dims:
-                places[:, axis] = positions[dims.index(dim)]
-            else:
-                places[:, axis] = index if dim == level_dim else fixed[dim]
-        flipped = orientation.flipped
-        series.append(Series(variable, name, level, grid, flipped, seconds.ravel(), places))
-    return series, calendar
+        for index, level in enumerate(levels):
+            if not selection.accepts(level) or not kept.any():
+                continue
+            here = {**fixed, axes.level_dim: index, axes.member_dim: number}
+            places = np.empty((seconds.size, len(outer)), np.int64)
+            for axis, dim in enumerate(outer):
+                places[:, axis] = positions[dims.index(dim)] if dim in dims else here[dim]
+            series.append(
+                Series(
+                    variable, name, level, grid, orientation.flipped,
+                    seconds.ravel()[kept], places[kept], member,
+                    None if leads is None else leads[kept],
+                )
+            )  # fmt: skip
+    notes = () if axes.times is None or selection.time is not None else axes.times.notes
+    if selection.level is not None and series and levels[0].value is None:
+        notes += (f"{name} does not say at which level it is; taken as {selection.level:g}",)
+    others = [] if series else [_present(name, axes, levels, leads)]
+    return _Found(series, calendar, tuple(f"{path}: {note}" for note in notes), others)
+
+
+def _times(
+    path: str, axes: FieldAxes, array: "xr.DataArray", selection: Selection
+) -> tuple[np.ndarray, tuple[Hashable, ...], str]:
+    """Valid times, the axes they run along, and their calendar (empty if there is no time)."""
+    times = axes.times
+    if times is not None and times.calendar != NO_CALENDAR:
+        return times.seconds, times.dims, times.calendar
+    if times is not None and (selection.time is None or times.dims):
+        raise UnsupportedFileError(f"{path}: {times.notes[0]}")
+    if selection.time is None:
+        raise UnsupportedFileError(
+            f"{path}: {array.name} has no time; give its valid time, for instance "
+            "--time 2025-12-01T00:00"
+        )
+    return np.array(selection.time), (), ""
+
+
+def _wanted_leads(leads: np.ndarray | None, count: int, selection: Selection) -> np.ndarray:
+    if leads is None:
+        return np.full(count, selection.lead_hours in (None, 0))
+    return selection.accepted_leads(leads)
+
+
+def _present(
+    name: str, axes: FieldAxes, levels: tuple[Level, ...], leads: np.ndarray | None
+) -> str:
+    """What there is of a variable of which nothing is wanted."""
+    parts = [f"{name} at {some(levels)}"] if levels[0].value is not None else [name]
+    parts += [f"of members {some(axes.members)}"] if axes.members else []
+    if leads is not None:
+        parts.append(f"of leads {some(f'{lead / 3600:g}' for lead in np.unique(leads))} h")
+    return " ".join(parts)
 
 
 def _read_last(path: str, dataset: "xr.Dataset", series: Series) -> None:

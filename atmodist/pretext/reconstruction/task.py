@@ -228,7 +228,7 @@ def _content_loss(path: str, num_channels: int, normalization: Normalization | N
     if normalization is None or loss.normalization is None:
         raise ValueError(
             f"a content loss by {path} needs to know how the fields of the records are normalised, "
-            "and there is no normalization.json."
+            "and there is no normalization.json; --normalization tells it."
         )
     normalization.require_same(
         loss.normalization, ours="the records", theirs=f"the network in {path}"

@@ -51,6 +51,12 @@ def test_solid_body_rotation_stays_in_single_precision():
     assert np.abs(after["eastward_wind"] - before["eastward_wind"]).max() < 2e-3  # m s⁻¹
 
 
+@pytest.mark.parametrize("name", ["mountain", "rossby-haurwitz"])
+def test_the_mean_depth_is_that_of_the_start(name):
+    _, state = made(CASES[name], SphericalHarmonics(21, radius=RADIUS, dtype="float64"))
+    assert abs(float(state["geopotential"][0, 0, 0])) < 1e-9  # m² s⁻², what departs from it
+
+
 def check_rossby_haurwitz(truncation, step):
     sphere = SphericalHarmonics(truncation, radius=RADIUS, dtype="float64")
     equation, state = made(CASES["rossby-haurwitz"], sphere)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 
 from atmodist.fields.archive import Archive
 from atmodist.fields.archive_writer import ArchiveWriter
@@ -46,6 +47,58 @@ def test_members_of_an_ensemble_are_found_by_pattern(files):
         assert sources.candidates["e"].about == f"{files}/member-0.h5 ... {files}/member-1.h5"
     with pytest.raises(FileNotFoundError, match=r"candidate e: no file matches .*nothing-\*"):
         opened(files, f"e={files}/nothing-*.h5").__enter__()
+
+
+def test_members_of_one_file_are_an_ensemble_and_no_reference(files, tmp_path):
+    with Archive(files / "truth.h5") as archive:
+        names = [channel.name for channel in archive.channels]
+        values = np.stack([archive.read(step) for step in range(5)])
+        coords = {
+            "time": ("time", archive.time.seconds, {"units": "seconds since 1970-01-01"}),
+            "number": [3, 5],
+            "latitude": archive.grid.latitude,
+            "longitude": archive.grid.longitude,
+        }
+    dims = ("number", "time", "latitude", "longitude")
+    both = np.stack([2 * values, 4 * values])
+    content = {name: (dims, both[:, :, i]) for i, name in enumerate(names)}
+    path = tmp_path / "members.nc"
+    xr.Dataset(content, coords).to_netcdf(path, engine="h5netcdf")
+    with opened(files, f"e={path}") as sources:
+        second = int(sources.reference.time.seconds[2])
+        truth = sources.reference.read(second)
+        mean, members = sources.read("e", second)
+        np.testing.assert_array_equal(members, [truth * 2, truth * 4])
+        np.testing.assert_array_equal(mean, truth * 3)
+        assert sources.candidates["e"].about == str(path)
+        assert len(sources.candidates["e"].identity["fields"]) == 1
+    with pytest.raises(ValueError, match=r"2 members of an ensemble \(3, 5\), of which one"):
+        open_sources(inputs(tmp_path, f"t={files}/truth.h5", reference="members.nc")).__enter__()
+    with pytest.raises(ValueError, match=r"candidate i: .* holds 2 members of an ensemble"):
+        opened(files, "i=interpolation:bilinear", factor=2, low_archive=str(path)).__enter__()
+
+
+def test_a_lead_beside_a_start_is_added_once_and_noted(files, tmp_path):
+    with Archive(files / "truth.h5") as archive:
+        values = np.stack([archive.read(step) for step in range(5)])
+        names = [channel.name for channel in archive.channels]
+        step = int(archive.time.step)
+        coords = {
+            "time": ("time", archive.time.seconds - step, {"units": "seconds since 1970-01-01"}),
+            "prediction_timedelta": ((), step, {"units": "seconds"}),
+            "latitude": archive.grid.latitude,
+            "longitude": archive.grid.longitude,
+        }
+    dims = ("time", "latitude", "longitude")
+    content = {name: (dims, values[:, i]) for i, name in enumerate(names)}
+    xr.Dataset(content, coords).to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    with opened(files, f"f={tmp_path}/a.nc") as sources:
+        seconds = sources.reference.time.seconds
+        assert sources.candidates["f"].seconds.tolist() == seconds.tolist()
+        for second in seconds.tolist():
+            truth = sources.reference.read(second)
+            np.testing.assert_array_equal(sources.read("f", second)[0], truth)
+        assert any("f: time is taken as the start of forecasts" in n for n in sources.notes)
 
 
 def test_persistence_is_the_past_and_knows_holes_in_time(files, tmp_path):

@@ -62,10 +62,16 @@ def test_times_a_hair_beside_the_hour_are_rounded(units, direction):
     assert_array_equal(seconds, np.arange(START, START + 30 * 3600, 3600))
 
 
-def test_days_written_with_five_decimals_are_hours():
-    written = np.round(np.arange(24) / 24, 5)
+@pytest.mark.parametrize("decimals", [3, 4, 5, 6])
+def test_days_written_with_few_decimals_are_hours(decimals):
+    written = np.round(np.arange(24) / 24, decimals)
     seconds, _ = decoded(written, "days since 2020-01-01")
     assert_array_equal(seconds, START + 3600 * np.arange(24))
+
+
+def test_irregular_times_of_few_decimals_stay():
+    seconds, _ = decoded([0.1, 0.3, 0.7], "hours since 2020-01-01")
+    assert_array_equal(seconds - START, [360, 1080, 2520])
 
 
 def test_seconds_that_are_no_minutes_stay():
@@ -103,6 +109,7 @@ def test_single_precision_that_hides_the_step_is_refused_with_the_reason():
         ["2020-01-01T00:00:00.000000000", "2020-01-01T06:00:00.000000000"],
         ["2020-01-01T00:00:00+00:00", "2020-01-01T06:00:00+00:00"],
         ["2020-01-01_00:00:00", "2020-01-01_06:00:00"],
+        ["2020 01 01 00:00", "2020/01/01 06:00"],
         ["2020010100", "2020010106"],
         ["20200101", "20200101T0600"],
     ],
@@ -180,6 +187,8 @@ def test_leads_of_any_unit_are_seconds(values, units):
     assert_array_equal(decode_durations("step", variable), [21600, 43200])
 
 
-def test_leads_without_units_are_refused():
+def test_leads_without_units_are_refused_unless_they_are_none_or_their_name_says_so():
+    assert_array_equal(decode_durations("step", xr.Variable((), 0)), 0)
+    assert_array_equal(decode_durations("forecast_hour", xr.Variable(("f",), [6])), [21600])
     with pytest.raises(ValueError, match="step has the unknown units ''"):
         decode_durations("step", xr.Variable(("step",), [6]))

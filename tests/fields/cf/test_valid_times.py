@@ -140,3 +140,30 @@ def test_numbers_that_count_from_nowhere_are_steps_and_say_so():
     assert "--time_units" in times.notes[0]
     given = valid_times({"time": xr.Variable(("time",), [0, 6])}, ("time",), SINCE["units"])
     assert_array_equal(given.seconds, [0, 21600])
+
+
+def test_durations_from_a_start_are_leads_whatever_they_are_called():
+    assert found(time=("time", [6, 12], HOURS), reftime=((), 12, START))[0] == [18, 24]
+
+
+def test_a_start_that_cannot_be_read_matters_only_where_it_is_needed():
+    assert found(time=("time", [6, 12], TIME), reftime=((), "today", {}))[0] == [6, 12]
+    with pytest.raises(ValueError, match="'reftime' cannot be read"):
+        found(step=("step", [6, 12], HOURS), reftime=((), "today", {}), dims=("step",))
+
+
+def test_other_durations_beside_a_forecast_are_no_leads():
+    six, day = (np.array([h, h + 6], "m8[h]").astype("m8[ns]") for h in (6, 24))
+    coordinates = {
+        "init": ("init", [0, 12], {**SINCE, "standard_name": "forecast_reference_time"}),
+        "lead_time": ("lead_time", six, {}),
+        "expected_length": ("init", day, {}),
+    }
+    hours, dims, _ = found(("init", "lead_time"), **coordinates)
+    assert (hours, dims) == ([[6, 12], [18, 24]], ("init", "lead_time"))
+
+
+def test_a_lead_of_unknown_units_matters_only_where_it_is_added():
+    assert found(valid_time=("time", [6, 12], TIME), step=("time", [1, 2], {}))[0] == [6, 12]
+    with pytest.raises(ValueError, match="step has the unknown units"):
+        found(time=("time", [0, 6], SINCE), step=("time", [1, 2], {}))
