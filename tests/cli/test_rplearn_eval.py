@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
         (["/nowhere/run"], "/nowhere/run is no folder of a run"),
         (["RUN", "--checkpoints", "7"], "no checkpoint of epoch 7; it has 1, 2"),
         (["RUN", "--split", "test"], "has no split 'test'; it has evaluation, train"),
-        (["RUN", "--records", "/nowhere"], "/nowhere is no folder of records"),
+        (["RUN", "--records", "/nowhere"], "there is no folder /nowhere"),
         (["RUN", "--archive", "ARCHIVE", "--lag", "9"], "`lag` must be 1 to 8; got lag=9"),
         (["RUN", "--bin", "3"], "bin"),
     ],

@@ -80,3 +80,13 @@ def test_importing_the_package_imports_neither_keras_nor_tensorflow():
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_asking_where_keras_is_does_not_make_us_miss_its_import():
+    script = """
+import importlib.util, atmodist
+importlib.util.find_spec("keras")  # as TensorFlow does
+import keras
+assert "srgan>SubPixel" in keras.saving.get_custom_objects()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
