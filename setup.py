@@ -29,7 +29,6 @@ CORE = [
     "matplotlib>=3.9,<4",
     "tqdm>=4.66,<5",
     "lazy_loader>=0.4,<1",
-    "filelock>=3.20,<5",
 ]
 
 EXTRAS = {

@@ -102,7 +102,10 @@ def lines(text):
     for line in text.replace("\\\n", " ").splitlines():
         prompt, words = re.match(r"(\w?\$ )?(.*)", line).groups()
         if prompt:
-            yield shlex.split(words, comments=True)
+            words = shlex.split(words, comments=True)
+            while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):  # of the environment
+                del words[0]
+            yield words
 
 
 COMMANDS = [

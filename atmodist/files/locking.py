@@ -1,14 +1,18 @@
 """One writer at a time: a lock on an output, freed by the system when its holder dies.
 
-The lock is on a small file beside the output: one that a killed process left behind locks nothing.
-Where the file system has no such locks, there is none.
+The lock is the system's (`flock`) on a small file, not the file itself: a file that a killed
+process left behind locks nothing. File systems without such locks get none.
 """
 
 import contextlib
 import errno
+import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+
+UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -20,28 +24,49 @@ def locked(lock: Path, target: Path) -> Iterator[None]:
     Raises:
         ValueError: If another process holds it.
     """
-    import filelock  # takes longer than many a command's --help
-
     folder = lock.parent
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
-    held = filelock.FileLock(lock, timeout=0)
-    try:
-        with contextlib.suppress(NotImplementedError):  # the file system has no locks
-            held.acquire()
-    except filelock.Timeout:
-        raise ValueError(
-            f"another process is writing {target}; wait for its end, or choose another --output."
-        ) from None
+    descriptor = _acquire(lock, target)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            lock.unlink(missing_ok=True)  # before others may have it
-        held.release()
+        lock.unlink(missing_ok=True)  # before others may have it
+        os.close(descriptor)
         if is_new:
             with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
+
+
+def _acquire(lock: Path, target: Path) -> int:
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 200).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise ValueError(
+                f"another process ({holder or 'just started'}) is writing {target}; wait for its "
+                "end, or choose another --output."
+            ) from None
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                os.close(descriptor)
+                raise
+            return descriptor
+        if _is_still(descriptor, lock):
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
+            return descriptor
+        os.close(descriptor)  # its holder removed it in between
+
+
+def _is_still(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

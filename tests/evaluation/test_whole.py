@@ -120,7 +120,7 @@ def test_the_report_is_drawn_without_a_warning(results, tmp_path, names):
         path = write_report(part, tmp_path / "report.html")
     content = path.read_text(encoding="utf-8")
     assert "Figures are missing" not in content
-    assert "<b>∞</b>" in content
+    assert "∞" in content  # of the perfect candidate; so few steps tell nobody better
     assert len(list((tmp_path / "figures").rglob("*.png"))) > len(names)
 
 

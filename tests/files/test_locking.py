@@ -24,7 +24,7 @@ def test_the_second_of_two_is_refused_and_goes_on_when_the_first_is_killed(tmp_p
         [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "held\n"
-    message = f"another process is writing {tmp_path}; wait for its end"
+    message = rf"another process \({process.pid} on .*\) is writing {tmp_path}; wait for its end"
     try:
         with pytest.raises(ValueError, match=message), locked(tmp_path / ".lock", tmp_path):
             pass
@@ -75,8 +75,6 @@ def test_commands_refuse_an_output_that_is_being_written(tmp_path, capsys, comma
     with locked(lock, target):
         assert main([str(argument) for argument in arguments]) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
-        assert (
-            f"another process is writing {target}; wait for its end, or choose another --output."
-            in error
-        )
+        assert f"another process ({os.getpid()} on " in error
+        assert f"is writing {target}; wait for its end, or choose another --output." in error
     assert not target.exists()
