@@ -96,3 +96,11 @@ def test_integral_of_known_lines():
     assert integral_of_magnitude(edges[:-1], edges[1:], np.array([1.0, -2, 1])) == 1.5
     left, right = np.array([0.0, 2]), np.array([1.0, 3])
     assert integral_of_magnitude(left, right, np.array([1.0, -1])) == 2.0
+
+
+def test_the_bound_is_half_a_bin_of_the_mean_magnitudes():
+    weights = np.array([[1.0], [3.0]])
+    one = histogram([[2.0], [-4.0]], weights)
+    two = histogram([[1.0], [1.0]], weights)
+    assert_allclose(one.mean_magnitude(), 3.5, rtol=1 / PER_POWER)
+    assert_allclose(wasserstein_bound(one, two), 4.5 / (2 * PER_POWER), rtol=1 / PER_POWER)

@@ -76,6 +76,23 @@ def test_a_wave_has_its_wavenumber_per_km_in_both_directions(middle, axis):
     assert_allclose(power.sum(), 0.5, rtol=0.05)
 
 
+@pytest.mark.parametrize("taper", ["hann", "tukey", "none"])
+def test_both_sides_of_a_window_weigh_the_same(taper):
+    spectrum = spectrum_of(*window(taper=taper))
+    field = np.random.default_rng(3).normal(size=(40, 60))
+    assert_allclose(spectrum(field[::-1]), spectrum(field), rtol=1e-9, atol=1e-15)
+    assert_allclose(spectrum(field[:, ::-1]), spectrum(field), rtol=1e-9, atol=1e-15)
+
+
+def test_rings_are_as_wide_as_the_longest_tile_or_the_side_allows():
+    tall = WindowedSpectrum(np.arange(20.0, -21.0, -1.0), np.arange(10.0), side=1e5)
+    assert_allclose(1 / tall.ring_width, 41 * KM_PER_DEGREE)
+    wide = WindowedSpectrum(np.arange(5.0, -6.0, -1.0), np.arange(60.0), side=1e5)
+    assert_allclose(1 / wide.ring_width, 60 * KM_PER_DEGREE)
+    tiled = WindowedSpectrum(np.arange(20.0, -21.0, -1.0), np.arange(60.0), side=1500.0)
+    assert_allclose(1 / tiled.ring_width, 1500.0)
+
+
 def test_window_may_cross_longitude_zero():
     latitude, longitude, _ = window()
     field = np.random.default_rng(3).normal(size=(40, 60))
