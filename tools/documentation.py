@@ -230,7 +230,10 @@ def public_names() -> str:
         module = importlib.import_module(package)
         lines += [f"## {package}", "", str(module.__doc__), ""]
         for name, place in offered(package).items():
-            lines += entry(place, f"{package}.{name}")
+            if place == f"{package}.{name}":
+                lines += [f"### {place}", "", f"A package: [its functions]({place}.md).", ""]
+            else:
+                lines += entry(place, f"{package}.{name}")
     return "\n".join(lines)
 
 
@@ -239,7 +242,7 @@ def offered(package: str) -> dict[str, str]:
     stub = ast.parse((ROOT / package / "__init__.pyi").read_text(encoding="utf-8"))
     imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
     return {
-        name.asname or name.name: f"{package}.{node.module}.{name.name}"
+        name.asname or name.name: ".".join(filter(None, (package, node.module, name.name)))
         for node in imports
         for name in node.names
     }
