@@ -37,7 +37,7 @@ EXTRAS = {
     "fast": ["ducc0>=0.36,<1"],
     "grib": ["eccodes>=2.39,<3"],  # 2.38 flushes small numbers to zero, in the whole process
     "netcdf": ["h5netcdf>=1.4,<2"],
-    "zarr": ["zarr>=3.1.5,<4", "numcodecs>=0.15,<1"],
+    "zarr": ["zarr>=3.1.6,<4", "numcodecs>=0.15,<1"],
     "hub": ["huggingface_hub>=0.26,<2"],
     "tensorboard": ["tensorboard>=2.20,<3"],
     "distributed": ["distributed>=2024.12,<2028"],  # dask workers for phire-eval
