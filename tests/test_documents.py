@@ -1,10 +1,9 @@
-"""What is written for people: links lead somewhere, commands and snippets name what there is."""
+"""What is written for people: links lead somewhere, snippets import what there is."""
 
 import ast
 import importlib
 import re
 import runpy
-import shlex
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,7 +18,6 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 GENERATED = re.compile(r"commands/|api/|changes\.md")  # by the build of the documentation
-COMMAND = re.compile(r"(atmodist|rplearn-\w+|phire-\w+)$")
 
 
 def setup_arguments():
@@ -67,52 +65,6 @@ def test_snippets_of_python_import_what_there_is(page):
             elif isinstance(node, ast.Import):
                 for name in node.names:
                     importlib.import_module(name.name)
-
-
-@pytest.fixture(scope="module")
-def helps():
-    """The help of each command that a page may name, read once."""
-    found = {}
-
-    def get(command, capsys):
-        if command not in found:
-            with pytest.raises(SystemExit, match="0"):
-                command_function(command[0])([*command[1:], "--help"])
-            found[command] = capsys.readouterr().out
-        return found[command]
-
-    return get
-
-
-def command_function(name):
-    scripts = dict(s.split(" = ") for s in setup_arguments()["entry_points"]["console_scripts"])
-    module, _, function = scripts[name].partition(":")
-    return getattr(importlib.import_module(module), function)
-
-
-def commands_in(page):
-    """Commands of `console` blocks as lists of words; comments, prompts and `\\` taken off."""
-    for language, code in FENCE.findall(page.read_text(encoding="utf-8")):
-        if language != "console":
-            continue
-        for line in code.replace("\\\n", " ").splitlines():
-            prompt, _, command = line.partition("$ ")
-            words = shlex.split(command, comments=True)
-            if len(prompt) < 2 and words and COMMAND.match(words[0]):
-                yield words
-
-
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_commands_have_the_options_that_pages_give_them(page, helps, capsys):
-    if page.name == "extending.md":
-        pytest.skip("its options are those of its examples, which have a test that runs them")
-    for words in commands_in(page):
-        sub = words[1:2] if words[0] == "atmodist" or words[1] == "compare" else []
-        text = helps((words[0], *sub), capsys)
-        for word in words:
-            if word.startswith("--"):
-                flag = "--" + word[2:].partition("=")[0].replace("-", "_")
-                assert re.search(rf"{flag}\b", text), f"{word} of {' '.join(words)}"
 
 
 def test_new_names_of_modules_are_names_of_modules():

@@ -151,6 +151,13 @@ def test_random_coefficients_have_the_power_asked_for():
     assert_allclose(power_per_degree(random_modal(power, np.random.default_rng(5))), power)
 
 
+def test_random_fields_are_isotropic_so_that_all_orders_have_the_same_share():
+    rng = np.random.default_rng(5)
+    modal = np.array([random_modal(np.array([0.0, 3.0]), rng) for _ in range(4000)])
+    along, around = np.mean(np.abs(modal[:, 1]) ** 2), np.mean(np.abs(modal[:, 2]) ** 2)
+    assert_allclose(around / along, 1, rtol=0.06)  # standard error 0.02
+
+
 def test_wavelength_of_degree_is_near_circumference_over_degree():
     assert_allclose(wavelength(100), 2 * np.pi * EARTH_RADIUS / 100.5, rtol=1e-4)
     assert wavelength(0) == np.inf
