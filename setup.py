@@ -24,7 +24,7 @@ CORE = [
     "protobuf>=6.31.1,<8",
     "pyshtools>=4.13.1,<5",
     "jsonargparse[signatures]>=4.49,<5",
-    "xarray>=2025.6.0,<2028",
+    "xarray>=2025.9.1,<2028",
     "cftime>=1.6.4,<2",
     "matplotlib>=3.9,<4",
     "tqdm>=4.66,<5",
@@ -36,7 +36,7 @@ EXTRAS = {
     "fast": ["ducc0>=0.36,<1"],
     "grib": ["eccodes>=2.39,<3"],  # 2.38 flushes small numbers to zero, in the whole process
     "netcdf": ["h5netcdf>=1.4,<2"],
-    "zarr": ["zarr>=3.1.6,<4", "numcodecs>=0.15,<1"],
+    "zarr": ["zarr>=3.1.3,<4", "numcodecs>=0.15,<1"],
     "hub": ["huggingface_hub>=0.26,<2"],
     "tensorboard": ["tensorboard>=2.20,<3"],
     "distributed": ["distributed>=2024.12,<2028"],  # dask workers for phire-eval
