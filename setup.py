@@ -13,7 +13,7 @@ INIT = (ROOT / "atmodist" / "__init__.py").read_text(encoding="utf-8")
 # next release that may break us, so that a fresh install next year still works.
 CORE = [
     "tensorflow>=2.21,<2.23",
-    "keras>=3.13.2,<4",
+    "keras>=3.15,<4",
     "numpy>=2.2,<3",
     "scipy>=1.15,<2",
     "h5py>=3.12.1,<4",
@@ -24,7 +24,7 @@ CORE = [
     "protobuf>=6.31.1,<8",
     "pyshtools>=4.13.1,<5",
     "jsonargparse[signatures]>=4.49,<5",
-    "xarray>=2025.9.1,<2028",
+    "xarray>=2026.4,<2028",
     "cftime>=1.6.4,<2",
     "matplotlib>=3.9,<4",
     "tqdm>=4.66,<5",

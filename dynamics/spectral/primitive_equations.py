@@ -305,12 +305,13 @@ class PrimitiveEquations:
         # scaled by √Δσ the matrix is nearly symmetric, which is good for its eigenvectors
         scale = np.sqrt(levels.thickness)
         squared_speed, vectors = np.linalg.eig(waves * scale[:, None] / scale)
-        if np.iscomplexobj(squared_speed) or (squared_speed <= 0).any():
+        if np.imag(squared_speed).any() or (np.real(squared_speed) <= 0).any():
             raise ValueError(
                 "`reference_temperature` must be a stably stratified profile, so that gravity "
                 f"waves have real speeds; got {reference.tolist()} K."
             )
-        vectors = vectors / scale[:, None]
+        squared_speed = np.real(squared_speed)  # NumPy 2.5 gives complex numbers in any case
+        vectors = np.real(vectors) / scale[:, None]
 
         self._thickness_row = constant(levels.thickness[None])
         self._inverse_thickness = constant(1 / levels.thickness[:, None, None])

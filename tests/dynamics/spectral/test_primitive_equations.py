@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from dynamics.constants import PhysicalConstants
 from dynamics.integrators import SIL3, combination
@@ -162,6 +162,20 @@ def test_implicit_part_is_linear_and_explicit_part_has_no_linear_gravity_waves(s
             1e-3 * ops.convert_to_numpy(linear[name]),
             atol=1e-15 * largest(linear[name]),
         )
+
+
+def test_eigenvalues_may_come_as_complex_numbers(sphere, monkeypatch):  # from NumPy 2.5 on
+    def complex_eig(matrix):
+        values, vectors = eig(matrix)
+        return values.astype(complex), vectors.astype(complex)
+
+    eig = np.linalg.eig
+    usual = PrimitiveEquations(sphere, LEVELS)
+    monkeypatch.setattr(np.linalg, "eig", complex_eig)
+    complex_ones = PrimitiveEquations(sphere, LEVELS)
+    for name in ("_to_waves", "_from_waves", "_speed_laplacian"):
+        found, expected = getattr(complex_ones, name), getattr(usual, name)
+        assert_array_equal(ops.convert_to_numpy(found), ops.convert_to_numpy(expected))
 
 
 def test_unstable_reference_temperature_is_refused(sphere):
